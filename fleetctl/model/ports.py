@@ -1,0 +1,112 @@
+"""
+The seams between layers, one or two methods each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Protocol
+
+from fleetctl.model.events import Event, Stream
+from fleetctl.model.host import Host
+from fleetctl.model.operation import ExecRequest
+from fleetctl.model.result import ExecResult
+from fleetctl.model.run import Run
+from fleetctl.model.secret import Secret
+from fleetctl.model.trace import Trace
+
+
+class Engine(Protocol):
+    """Runs runs; the only place that decides concurrency."""
+
+    def execute(self, run: Run) -> AsyncIterator[Event]:
+        """
+        Yield the events of the run, in order.
+
+        Every host of `RunStarted` gets exactly one `HostFinished`, whatever is killed or cancelled.
+        """
+        ...
+
+
+class Sink(Protocol):
+    """A consumer of events. One that raises or blocks never stops the run."""
+
+    def handle(self, event: Event) -> None: ...
+
+    def close(self) -> None:
+        """The last event was delivered; flush."""
+        ...
+
+
+class SecretProvider(Protocol):
+    """Where passwords and passphrases come from; each is asked for at most once."""
+
+    async def password(self, host: Host, user: str) -> Secret | None:
+        """Return the login password, or None if there is none to offer."""
+        ...
+
+    async def passphrase(self, path: str, attempt: int) -> Secret | None:
+        """
+        Return the passphrase of an identity file, or None if there is none to offer.
+
+        Args:
+            attempt: 0 at first; higher after a passphrase that was wrong.
+        """
+        ...
+
+
+class Link(Protocol):
+    """One authenticated connection to one host."""
+
+    @property
+    def is_open(self) -> bool: ...
+
+    def facts(self) -> Mapping[str, object]:
+        """Return ``server_version``, ``cipher``, ``host_key_type`` and ``auth_method``."""
+        ...
+
+    async def exec(
+        self,
+        request: ExecRequest,
+        trace: Trace,
+        on_output: Callable[[Stream, bytes], None] | None,
+    ) -> ExecResult:
+        """
+        Run one command; `trace.ran` says afterwards, and after a failure, whether it ran.
+
+        Raises:
+            FleetError: Kinds ``session``, ``pty``, ``exec``.
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Connector(Protocol):
+    """Opens links; decides nothing about how many at once."""
+
+    async def connect(self, host: Host, trace: Trace, *, open_session: bool) -> Link:
+        """
+        Raises:
+            FleetError: Kinds ``resolve`` to ``auth``; nothing stays open.
+        """
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class Journal(Protocol):
+    """Told before a command leaves, so that after a crash what may have run is known."""
+
+    async def starting(self, host: Host) -> None: ...
+
+
+class InventorySource(Protocol):
+    """A place hosts come from."""
+
+    def load(self) -> Sequence[Host]:
+        """
+        Raises:
+            UsageError: All mistakes of the source at once.
+        """
+        ...

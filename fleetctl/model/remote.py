@@ -1,0 +1,46 @@
+"""
+What an operation may do with a host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from fleetctl.model.host import Host
+from fleetctl.model.operation import ExecRequest, ShellScript
+from fleetctl.model.result import ExecResult
+
+
+class Remote(Protocol):
+    """
+    One host, logged in to when first needed.
+
+    Implemented by `fleetctl.engine.remote.PooledRemote` and `fleetctl.testing.ScriptedRemote`.
+    """
+
+    @property
+    def host(self) -> Host: ...
+
+    async def exec(self, request: ExecRequest) -> ExecResult:
+        """
+        Run one command and wait for its end.
+
+        Raises:
+            FleetError: ``resolve`` to ``auth`` before it was sent, ``exec.timeout``,
+                ``session.lost`` or ``session.no_status`` after.
+        """
+        ...
+
+    async def shell(self, script: ShellScript) -> ExecResult:
+        """Feed the login shell; same errors as `exec`."""
+        ...
+
+    async def connect(self) -> Mapping[str, object]:
+        """
+        Log in without running anything; same errors as `exec` up to ``auth``.
+
+        Returns:
+            What was agreed on: ``server_version``, ``cipher``, ``host_key_type``, ``auth_method``.
+        """
+        ...

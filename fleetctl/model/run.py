@@ -1,0 +1,64 @@
+"""
+One execution over some hosts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from fleetctl.model.host import Host
+from fleetctl.model.operation import Operation
+
+DEFAULT_FORKS = 100
+#: Most connections of a process that are not logged in yet (ADR 0011).
+DEFAULT_MAX_HANDSHAKES = 256
+#: The same per address and port, below what sshd's MaxStartups (10:30:100) begins to refuse.
+DEFAULT_HANDSHAKES_PER_ENDPOINT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """
+    How hard a run may push.
+
+    Attributes:
+        forks: Most hosts in flight at once.
+        retries: How often a host is tried again, only while nothing ran on it.
+        total_timeout_s: Limit for the whole run, None for none.
+    """
+
+    forks: int = DEFAULT_FORKS
+    retries: int = 0
+    total_timeout_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.forks < 1:
+            raise ValueError(f"forks must be at least 1, not {self.forks}")
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One operation on one host."""
+
+    host: Host
+    operation: Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """
+    One execution, with an id, over some assignments.
+
+    Attributes:
+        id: Unique; sorts by time.
+        label: What the user calls it, or the command line.
+        assignments: At most one per host name, in the order of the pattern.
+        check: Look, do not touch.
+    """
+
+    id: str
+    label: str
+    assignments: Sequence[Assignment]
+    limits: Limits = field(default_factory=Limits)
+    check: bool = False
