@@ -1,0 +1,296 @@
+"""
+One authenticated connection to one host, and the commands run on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from time import monotonic
+
+from fleetctl.model.errors import FleetError
+from fleetctl.model.host import Host
+from fleetctl.model.operation import ExecRequest
+from fleetctl.model.result import ExecResult, Ran
+from fleetctl.model.trace import Trace
+from fleetctl.ssh.auth import LoginReport
+from fleetctl.ssh.loop_transport import LoopTransport
+from fleetctl.ssh.pump import send_at_once, send_stdin
+from fleetctl.ssh.session import OutputCallback, Session
+
+#: From TERM to KILL, and from KILL to closing the channel, when a command ran out of time. Short,
+#: so that a deadline is kept to half a second.
+TERM_GRACE_S = 0.3
+KILL_GRACE_S = 0.1
+
+#: Between attempts to open a session on a connection that had one before.
+_REOPEN_WAITS_S = (0.01, 0.03, 0.1, 0.3)
+
+_OPEN_REFUSED = {
+    1: "administratively prohibited",
+    2: "connect failed",
+    3: "unknown channel type",
+    4: "resource shortage",
+}
+
+
+class SshConnection:
+    """
+    A transport that is logged in.
+
+    Attributes:
+        login: How the login went.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        transport: LoopTransport,
+        login: LoginReport,
+        address: str,
+        early_session: Session | None,
+    ) -> None:
+        self.host = host
+        self.login = login
+        self.address = address
+        self._transport = transport
+        self._spare = early_session
+        self._sessions = 0
+        self._keepalive: asyncio.TimerHandle | None = None
+        self._unanswered = 0
+        self._asked_at = 0.0
+        self._is_silent = False
+        self._had_session = False
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self._transport.active)
+
+    def facts(self) -> Mapping[str, object]:
+        """Return what was agreed on: JSON types only."""
+        transport = self._transport
+        return {
+            "server_version": transport.remote_version.removeprefix("SSH-2.0-"),
+            "cipher": transport.local_cipher,
+            "host_key_type": transport.host_key_type,
+            "auth_method": self.login.method,
+        }
+
+    async def exec(
+        self, request: ExecRequest, trace: Trace, on_output: OutputCallback | None
+    ) -> ExecResult:
+        """
+        Run one command and wait for its end.
+
+        Raises:
+            FleetError: ``session.refused``, ``exec.refused``, ``pty.refused`` if it did not start;
+                ``exec.timeout``, ``session.lost``, ``session.no_status`` with what came till then.
+        """
+        session = await self._open_session(trace)
+        self._watch(+1)
+        started = monotonic()
+        stdin: asyncio.Task[None] | None = None
+        before = trace.ran  # by an earlier command of the same operation
+        try:
+            session.collect(request.max_output_bytes, on_output)
+            if request.pty:
+                await self._get_terminal(session)
+            if not session.ended.done():
+                trace.ran = "unknown"
+                stdin = self._start(session, request)
+            if request.timeout_s is None:
+                await session.ended
+            else:
+                await asyncio.wait((session.ended,), timeout=request.timeout_s)
+            if not session.ended.done():
+                await self._end_remote(session)
+                trace.command_s = monotonic() - started
+                trace.ran = "yes" if session.accepted or session.has_ending else "unknown"
+                raise self._timed_out(session, request, trace.command_s)
+            trace.command_s = monotonic() - started
+            return self._finished(session, trace, before)
+        except asyncio.CancelledError:
+            trace.command_s = monotonic() - started
+            if trace.ran == "unknown":
+                trace.ran = "yes" if session.accepted or session.has_ending else "unknown"
+                trace.partial = session.result(trace.command_s)
+            raise
+        finally:
+            self._watch(-1)
+            if stdin is not None:
+                stdin.cancel()
+            session.close()
+
+    async def close(self) -> None:
+        """End the connection; what was written is still sent."""
+        if self._keepalive is not None:
+            self._keepalive.cancel()
+        self._transport.close()
+        await self._transport.ended
+
+    # -- one command
+
+    async def _open_session(self, trace: Trace) -> Session:
+        trace.phase = "session"
+        started = monotonic()
+        if not self.is_open:
+            raise self._lost(None)
+        session, self._spare = self._spare or Session(self._transport), None
+        await self._opened(session)
+        waits_s = iter(_REOPEN_WAITS_S if self._had_session else ())
+        while session.channel.open_refused is not None:
+            # sshd counts a session until some time after it has closed its channel.
+            wait_s = next(waits_s, None)
+            if wait_s is None:
+                raise _session_refused(session.channel.open_refused)
+            await asyncio.sleep(wait_s)
+            session = Session(self._transport)
+            await self._opened(session)
+        trace.session_s = monotonic() - started
+        if not session.channel.active or session.channel.closed:
+            raise self._lost(None)
+        self._had_session = True
+        return session
+
+    async def _opened(self, session: Session) -> None:
+        """Wait for the answer to a session's open."""
+        opened = session.channel.opened
+        try:
+            async with asyncio.timeout(self.host.settings.connect_timeout_s):
+                await opened.future
+        except TimeoutError:
+            self._transport.forget_channel(session.channel)
+            raise FleetError(
+                "session.refused",
+                f"no session within {self.host.settings.connect_timeout_s:g} s",
+                hint="the host may be overloaded, or at its MaxSessions",
+                retryable=True,
+            ) from None
+        except BaseException:
+            self._transport.forget_channel(session.channel)
+            raise
+
+    async def _get_terminal(self, session: Session) -> None:
+        """Ask for a terminal and wait for the answer: without one the command must not start."""
+        # Terminal modes: ECHO and ONLCR off, so that output is what the program wrote.
+        modes = b"\x35\0\0\0\0" + b"\x48\0\0\0\0" + b"\0"
+        session.request("pty-req", "dumb", 80, 24, 0, 0, modes)
+        limit_s = self.host.settings.connect_timeout_s
+        try:
+            async with asyncio.timeout(limit_s):
+                await session.answered.wait()
+        except TimeoutError:
+            raise FleetError(
+                "pty.refused", f"no answer to the pty-req request within {limit_s:g} s"
+            ) from None
+
+    def _start(self, session: Session, request: ExecRequest) -> asyncio.Task[None] | None:
+        """Send environment, command and standard input in one flight, waiting for no answer."""
+        channel = session.channel
+        for name, value in {**self.host.settings.set_env, **request.env}.items():
+            channel.request("env", name, value, want_reply=False)
+        session.request("exec", request.command.encode("utf-8", "surrogateescape"))
+        sent = send_at_once(session, memoryview(request.stdin))
+        if sent == len(request.stdin):
+            channel.write_eof()
+            return None
+        return asyncio.ensure_future(send_stdin(session, request.stdin[sent:]))
+
+    def _finished(self, session: Session, trace: Trace, before: Ran) -> ExecResult:
+        if session.bug is not None:
+            raise session.bug
+        result = session.result(trace.command_s or 0.0)
+        if session.refused is not None:
+            trace.ran = before
+            kind = "pty.refused" if session.refused == "pty-req" else "exec.refused"
+            raise FleetError(
+                kind,
+                f"the server refused the {session.refused} request",
+                hint="the account may only be allowed sftp or a forced command",
+                result=result,
+            )
+        if session.has_ending:
+            trace.ran = "yes"
+            return result
+        if session.lost:
+            raise self._lost(result)
+        trace.ran = "yes" if session.accepted else "unknown"
+        raise FleetError(
+            "session.no_status",
+            "the command ended and the server sent no exit status",
+            hint="the process that served the connection may have been killed there",
+            result=result,
+        )
+
+    def _lost(self, result: ExecResult | None) -> FleetError:
+        transport = self._transport
+        reason = "the server closed it"
+        if self._is_silent:
+            reason = f"{self._unanswered} keepalives in a row got no answer"
+        elif transport.disconnected is not None:
+            reason = transport.disconnected[1]
+        elif transport.stream_error is not None or transport.saved_exception is not None:
+            cause = transport.stream_error or transport.saved_exception
+            reason = str(cause) or reason
+        return FleetError(
+            "session.lost",
+            f"connection lost: {reason}",
+            hint="whether the command went on there is not known" if result else None,
+            retryable=result is None,
+            result=result,
+        )
+
+    async def _end_remote(self, session: Session) -> None:
+        """Ask the server to end the command: TERM, then KILL. Source: RFC 4254 section 6.9."""
+        for signal, grace_s in (("TERM", TERM_GRACE_S), ("KILL", KILL_GRACE_S)):
+            session.channel.request("signal", signal, want_reply=False)
+            await asyncio.wait((session.ended,), timeout=grace_s)
+            if session.ended.done():
+                return
+
+    def _timed_out(self, session: Session, request: ExecRequest, command_s: float) -> FleetError:
+        gone = "it was ended" if session.has_ending else "it may still be running there"
+        return FleetError(
+            "exec.timeout",
+            f"no end within {request.timeout_s:g} s; {gone}",
+            hint="give it more with --timeout",
+            result=session.result(command_s),
+        )
+
+    # -- keepalive while a session is open
+
+    def _watch(self, change: int) -> None:
+        self._sessions += change
+        interval_s = self.host.settings.server_alive_interval_s
+        if self._sessions == 0 and self._keepalive is not None:
+            self._keepalive.cancel()
+            self._keepalive = None
+        elif self._sessions and self._keepalive is None and interval_s > 0:
+            self._unanswered = 0
+            self._keepalive = self._transport.loop.call_later(interval_s, self._ask_alive)
+
+    def _ask_alive(self) -> None:
+        """Whatever was received is a sign of life; else ask, and count what is not answered."""
+        interval_s = self.host.settings.server_alive_interval_s
+        last_received, now = self._transport.last_received, monotonic()
+        if last_received > self._asked_at:
+            self._unanswered = 0
+        if self._unanswered == self.host.settings.server_alive_count_max:
+            self._is_silent = True
+            self._transport.abort()
+            return
+        if now - last_received >= interval_s or self._unanswered:
+            self._unanswered += 1
+            self._asked_at = now
+            self._transport.request_global("keepalive@openssh.com")
+        self._keepalive = self._transport.loop.call_later(interval_s, self._ask_alive)
+
+
+def _session_refused(answer: tuple[int, str]) -> FleetError:
+    code, text = answer
+    return FleetError(
+        "session.refused",
+        f"the server refused a session: {text or _OPEN_REFUSED.get(code, code)}",
+        hint="see MaxSessions in its sshd_config",
+        retryable=True,
+    )

@@ -1,0 +1,155 @@
+"""
+One session channel: what arrives on it, and when it has ended.
+
+A command has ended when the channel is closed, or a grace time after its exit status when a child
+in the background keeps the stream open. Source: RFC 4254 sections 6.5 and 6.10, ADR 0005.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from paramiko.message import Message
+
+from fleetctl.model.result import ExecResult
+from fleetctl.ssh.collector import Collector
+from fleetctl.ssh.loop_channel import LoopChannel, StreamName
+from fleetctl.ssh.loop_transport import LoopTransport
+
+#: After the exit status the channel is closed from here when nothing came for this long, or when
+#: this much time is over in all.
+DRAIN_S = 2.0
+MAX_DRAIN_S = 10.0
+
+OutputCallback = Callable[[StreamName, bytes], None]
+
+
+class Session:
+    """
+    The receiver of one session channel.
+
+    Attributes:
+        ended: Set when nothing more will come, or the drain time is over.
+        lost: The transport ended first.
+        refused: The first request the server refused (``exec``, ``pty-req``), or None.
+        answered: Set when the server has answered a request.
+        accepted: The server said it started the command.
+        bug: What the listener of `collect` raised, or None.
+    """
+
+    def __init__(self, transport: LoopTransport) -> None:
+        self.transport = transport
+        self.ended: asyncio.Future[None] = transport.loop.create_future()
+        self.window = asyncio.Event()
+        self.lost = False
+        self.refused: str | None = None
+        self.answered = asyncio.Event()
+        self.accepted = False
+        self.bug: BaseException | None = None
+        self.exit_status: int | None = None
+        self.exit_signal: str | None = None
+        self.eof = False
+        self._requests: deque[str] = deque()
+        self._stdout = Collector(0)
+        self._stderr = Collector(0)
+        self._on_output: OutputCallback | None = None
+        self._drain: asyncio.TimerHandle | None = None
+        self._drain_ends = 0.0
+        self.channel: LoopChannel = transport.open_loop_channel("session", self)
+
+    def collect(self, max_output_bytes: int, on_output: OutputCallback | None) -> None:
+        """Set what is kept, before the command is asked for."""
+        self._stdout = Collector(max_output_bytes)
+        self._stderr = Collector(max_output_bytes)
+        self._on_output = on_output
+
+    def request(self, name: str, *fields: bytes | str | int | bool) -> None:
+        """Send a request whose answer is noted in `refused`."""
+        self._requests.append(name)
+        self.channel.request(name, *fields, want_reply=True)
+
+    def close(self) -> None:
+        if self._drain is not None:
+            self._drain.cancel()
+        self.channel.close()
+        self._end()
+
+    def result(self, duration_s: float) -> ExecResult:
+        """Return what is known now."""
+        return ExecResult(
+            exit_status=self.exit_status,
+            exit_signal=self.exit_signal,
+            stdout=self._stdout.value(),
+            stderr=self._stderr.value(),
+            stdout_bytes=self._stdout.total,
+            stderr_bytes=self._stderr.total,
+            truncated=self._stdout.truncated or self._stderr.truncated,
+            output_complete=self.eof and not self.lost,
+            duration_s=duration_s,
+        )
+
+    @property
+    def has_ending(self) -> bool:
+        return self.exit_status is not None or self.exit_signal is not None
+
+    def _end(self) -> None:
+        self.answered.set()  # no answer will come
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    # -- Receiver
+
+    def data_received(self, stream: StreamName, data: bytes) -> None:
+        (self._stdout if stream == "stdout" else self._stderr).add(data)
+        if self._on_output is not None:
+            self._on_output(stream, data)
+        if self._drain is not None:
+            self._start_drain()
+
+    def eof_received(self) -> None:
+        self.eof = True
+
+    def request_received(self, name: str, message: Message) -> bool:
+        if name == "exit-status":
+            self.exit_status = message.get_int()
+        elif name == "exit-signal":
+            self.exit_signal = message.get_string().decode("utf-8", "replace")
+        else:
+            return False
+        if self._drain is None:
+            self._drain_ends = self.transport.loop.time() + MAX_DRAIN_S
+            self._start_drain()
+        return True
+
+    def _start_drain(self) -> None:
+        if self._drain is not None:
+            self._drain.cancel()
+        loop = self.transport.loop
+        self._drain = loop.call_at(min(loop.time() + DRAIN_S, self._drain_ends), self.close)
+
+    def reply_received(self, *, success: bool) -> None:
+        name = self._requests.popleft() if self._requests else ""
+        self.answered.set()
+        if success:
+            self.accepted = self.accepted or name in ("exec", "shell", "subsystem")
+        elif self.refused is None:
+            self.refused = name
+            self._end()
+
+    def window_opened(self) -> None:
+        self.window.set()
+
+    def channel_closed(self, *, lost: bool) -> None:
+        self.lost = lost and not self.has_ending
+        if not lost:
+            self.eof = True  # CLOSE without EOF ends the data just as well
+        if self._drain is not None:
+            self._drain.cancel()
+        self.window.set()
+        self._end()
+
+    def failed(self, bug: BaseException) -> None:
+        self.bug = self.bug or bug
+        self._end()

@@ -1,0 +1,120 @@
+"""
+The byte stream under a transport: an asyncio protocol that looks like the socket Paramiko expects.
+
+Knows nothing about SSH.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Protocol, cast
+
+
+class StreamOwner(Protocol):
+    """Who is told what the stream does; always called on the loop's thread."""
+
+    def bytes_received(self, data: bytes) -> None: ...
+
+    def stream_ended(self, error: BaseException | None) -> None: ...
+
+    def write_pressure(self, *, paused: bool) -> None: ...
+
+
+class SocketWire(asyncio.Protocol):
+    """One TCP connection. What arrives before `attach` is kept for the owner."""
+
+    def __init__(self) -> None:
+        self._owner: StreamOwner | None = None
+        self._early: list[bytes] = []
+        self._early_end: tuple[BaseException | None] | None = None
+        self._tcp: asyncio.Transport | None = None
+        self._closed = False
+        # The socket, as long as each segment is acknowledged at once. sshd has Nagle's algorithm on
+        # during the login, and would wait 40 ms for a delayed acknowledgement. Source: tcp(7).
+        self._hurried: socket.socket | None = None
+
+    # -- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._tcp = cast("asyncio.Transport", transport)
+        if hasattr(socket, "TCP_QUICKACK"):
+            self._hurried = transport.get_extra_info("socket")
+
+    def data_received(self, data: bytes) -> None:
+        if self._hurried is not None:
+            self._hurried.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        if self._owner is not None:
+            self._owner.bytes_received(data)
+        else:
+            self._early.append(data)
+
+    def eof_received(self) -> bool:
+        self._end(None)
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closed = True
+        self._end(exc)
+        self._owner = None
+
+    def _end(self, error: BaseException | None) -> None:
+        if self._owner is not None:
+            self._owner.stream_ended(error)
+        elif self._early_end is None:
+            self._early_end = (error,)
+
+    def pause_writing(self) -> None:
+        if self._owner is not None:
+            self._owner.write_pressure(paused=True)
+
+    def resume_writing(self) -> None:
+        if self._owner is not None:
+            self._owner.write_pressure(paused=False)
+
+    # -- for the owner
+
+    def attach(self, owner: StreamOwner) -> None:
+        """Hand over what came so far, and everything from now on."""
+        self._owner = owner
+        for data in self._early:
+            owner.bytes_received(data)
+        self._early.clear()
+        if self._early_end is not None:
+            owner.stream_ended(self._early_end[0])
+
+    def relax(self) -> None:
+        """The login is over: let the system decide again when to acknowledge."""
+        self._hurried = None
+
+    def write(self, data: bytes) -> None:
+        if self._tcp is not None and not self._closed:
+            self._tcp.write(data)
+
+    def pause_reading(self) -> None:
+        if self._tcp is not None and not self._closed:
+            self._tcp.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._tcp is not None and not self._closed:
+            self._tcp.resume_reading()
+
+    def abort(self) -> None:
+        """Drop the connection without sending what is buffered."""
+        self._closed = True
+        if self._tcp is not None:
+            self._tcp.abort()
+
+    # -- what Paramiko asks of a socket
+
+    def settimeout(self, timeout: float | None) -> None:
+        """Nothing waits on this object, so there is nothing to limit."""
+
+    def getpeername(self) -> object:
+        return self._tcp.get_extra_info("peername") if self._tcp else ("unknown", 0)
+
+    def close(self) -> None:
+        """Close after what was written has been sent."""
+        self._closed = True
+        if self._tcp is not None:
+            self._tcp.close()
