@@ -1,0 +1,3 @@
+"""
+The only place that decides concurrency: who runs when, on which connection, and how a run ends.
+"""

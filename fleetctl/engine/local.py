@@ -1,0 +1,233 @@
+"""
+The engine of one process: runs a run's assignments on this loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing
+from datetime import UTC, datetime
+from time import monotonic
+
+from fleetctl.engine.attempt import INTERRUPTED, attempt, never_started
+from fleetctl.engine.ending import Ending
+from fleetctl.engine.gate import HandshakeGate
+from fleetctl.engine.pool import Pool
+from fleetctl.model.events import (
+    Event,
+    HostFinished,
+    HostStarted,
+    Notice,
+    Output,
+    RunFinished,
+    RunStarted,
+    Stream,
+)
+from fleetctl.model.failure import Failure
+from fleetctl.model.host import Host
+from fleetctl.model.ports import Connector, Journal
+from fleetctl.model.result import HostResult
+from fleetctl.model.run import (
+    DEFAULT_HANDSHAKES_PER_ENDPOINT,
+    DEFAULT_MAX_HANDSHAKES,
+    Assignment,
+    Run,
+)
+
+_OUT_OF_TIME = "the run's total time was over"
+
+
+class LocalEngine:
+    """
+    Runs runs, one after another or several at once, over one pool of connections.
+
+    Args:
+        keep_connections: Idle connections kept between operations and runs; 0 closes each
+            after use.
+        live_output: Yield an `Output` event for each piece of output as it comes.
+        journal: Told before a command leaves.
+    """
+
+    def __init__(
+        self,
+        connector: Connector,
+        *,
+        keep_connections: int = 256,
+        live_output: bool = False,
+        journal: Journal | None = None,
+        max_handshakes: int = DEFAULT_MAX_HANDSHAKES,
+        handshakes_per_endpoint: int = DEFAULT_HANDSHAKES_PER_ENDPOINT,
+    ) -> None:
+        gate = HandshakeGate(total=max_handshakes, per_endpoint=handshakes_per_endpoint)
+        self._pool = Pool(connector, gate, keep=keep_connections)
+        self._live_output = live_output
+        self._journal = journal
+        self._runs: list[_RunState] = []
+
+    async def execute(self, run: Run) -> AsyncGenerator[Event, None]:
+        """
+        Yield the events of the run, in order.
+
+        Every host of `RunStarted` gets exactly one `HostFinished`, then `RunFinished` ends it. An
+        iterator that is closed early ends what is running first.
+
+        Raises:
+            ValueError: A host has two assignments; nothing was started.
+        """
+        state = _RunState(run, self._pool, self._journal, live_output=self._live_output)
+        self._runs.append(state)
+        try:
+            async with aclosing(state.events()) as events:
+                async for event in events:
+                    yield event
+        finally:
+            self._runs.remove(state)
+            await state.end()
+
+    def stop(self) -> None:
+        """Start nothing new; what is running goes on to its end."""
+        for state in self._runs:
+            state.ending.ask(INTERRUPTED)
+
+    def cancel(self) -> None:
+        """Start nothing new and end what is running; every host still gets its result."""
+        for state in self._runs:
+            state.ending.ask(INTERRUPTED)
+            state.cancel()
+
+    def running(self) -> tuple[str, ...]:
+        """Return the names of the hosts in flight, in the order they were started."""
+        return tuple(name for state in self._runs for name in state.in_flight)
+
+    async def aclose(self) -> None:
+        """End what is running and close all connections."""
+        for state in tuple(self._runs):
+            await state.end()
+        await self._pool.close()
+
+
+class _RunState:
+    """One run while it is running: workers put events into a buffer, `events` takes them out."""
+
+    def __init__(self, run: Run, pool: Pool, journal: Journal | None, *, live_output: bool) -> None:
+        self.run = run
+        self.ending = Ending()
+        self.in_flight: dict[str, None] = {}
+        self._pool = pool
+        self._journal = journal
+        self._live_output = live_output
+        self._buffer: deque[Event] = deque()
+        self._wake: asyncio.Future[None] | None = None
+        self._waiting: Iterator[Assignment] = iter(run.assignments)
+        self._workers: list[asyncio.Task[None]] = []
+
+    async def events(self) -> AsyncGenerator[Event, None]:
+        run, started = self.run, monotonic()
+        counts: Counter[str] = Counter()
+        finished: set[str] = set()
+        hosts = tuple(assignment.host for assignment in run.assignments)
+        for name, count in Counter(host.name for host in hosts).items():
+            if count > 1:
+                raise ValueError(f"{name} has two assignments in one run")
+        yield RunStarted(run.id, run.label, hosts, datetime.now(UTC), run.check)
+        loop = asyncio.get_running_loop()
+        limit_s = run.limits.total_timeout_s
+        timer = loop.call_later(limit_s, self._out_of_time) if limit_s is not None else None
+        try:
+            self._workers = [
+                asyncio.ensure_future(self._work())
+                for _ in range(min(run.limits.forks, len(hosts)))
+            ]
+            done = asyncio.gather(*self._workers, return_exceptions=True)
+            done.add_done_callback(lambda _: self._wake_up())
+            while len(finished) < len(hosts) or not done.done():
+                if not self._buffer and not done.done():
+                    self._wake = loop.create_future()
+                    await self._wake
+                if done.done():
+                    self._finish_the_rest(finished)
+                while self._buffer:
+                    event = self._buffer.popleft()
+                    if isinstance(event, HostFinished):
+                        finished.add(event.result.host.name)
+                        counts[event.result.outcome.status] += 1
+                    yield event
+        finally:
+            if timer is not None:
+                timer.cancel()
+        yield RunFinished(run.id, datetime.now(UTC), monotonic() - started, dict(counts))
+
+    def _finish_the_rest(self, finished: set[str]) -> None:
+        """Whatever became of the workers, no host stays without a result."""
+        buffered = {e.result.host.name for e in self._buffer if isinstance(e, HostFinished)}
+        for assignment in self.run.assignments:
+            host = assignment.host
+            if host.name not in finished and host.name not in buffered:
+                why = self.ending.why or INTERRUPTED
+                self._put(HostFinished(never_started(host, why), datetime.now(UTC)))
+
+    def cancel(self) -> None:
+        for worker in self._workers:
+            worker.cancel()
+
+    async def end(self) -> None:
+        """Cancel what is left and wait for it."""
+        self.ending.ask(INTERRUPTED)
+        while any(not worker.done() for worker in self._workers):
+            self.cancel()
+            await asyncio.wait(self._workers, timeout=1.0)
+        await asyncio.gather(*self._workers, return_exceptions=True)
+
+    def _out_of_time(self) -> None:
+        self.ending.ask(_OUT_OF_TIME)
+        self.cancel()
+
+    async def _work(self) -> None:
+        """Take assignments until none is left. A cancellation ends one host, never the worker."""
+        this = asyncio.current_task()
+        for assignment in self._waiting:
+            host = assignment.host
+            if self.ending.why:
+                result = never_started(host, self.ending.why)
+                self._put(HostFinished(result, datetime.now(UTC)))
+                continue
+            self.in_flight[host.name] = None
+            self._put(HostStarted(host, datetime.now(UTC)))
+            result = await self._attempt(assignment)
+            del self.in_flight[host.name]
+            self._put(HostFinished(result, datetime.now(UTC)))
+            if this is not None and this.cancelling():
+                # By the loop, at the end of a program that died: no other host is contacted.
+                self.ending.ask(INTERRUPTED)
+
+    async def _attempt(self, assignment: Assignment) -> HostResult:
+        return await attempt(
+            assignment,
+            self._pool,
+            self.ending,
+            check=self.run.check,
+            retries=self.run.limits.retries,
+            journal=self._journal,
+            on_output=self._output_of(assignment.host) if self._live_output else None,
+            on_retry=self._note_retry,
+        )
+
+    def _output_of(self, host: Host) -> Callable[[Stream, bytes], None]:
+        def put(stream: Stream, data: bytes) -> None:
+            self._put(Output(host, stream, data, datetime.now(UTC)))
+
+        return put
+
+    def _note_retry(self, host: Host, failure: Failure, wait_s: float) -> None:
+        message = f"{failure.message}; trying again in {wait_s:.1f} s"
+        self._put(Notice("retry", message, datetime.now(UTC), host))
+
+    def _put(self, event: Event) -> None:
+        self._buffer.append(event)
+        self._wake_up()
+
+    def _wake_up(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
