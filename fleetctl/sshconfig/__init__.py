@@ -1,0 +1,12 @@
+"""
+ssh_config as ssh reads it: files are parsed once, then any number of hosts is resolved.
+
+Agrees with ``ssh -G`` of OpenSSH 9.2, except where ``docs/reference/deviations.md`` says. Knows
+nothing of inventories, and of what fleetctl does with a setting.
+
+::
+
+    load.py      files -> Config        lexer, parse, keywords and the modules of values
+    resolve.py   Config, host -> Resolved   match, tokens, canonical, finish
+    dump.py      Resolved -> the text of ``ssh -G``
+"""
