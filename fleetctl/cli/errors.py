@@ -1,0 +1,85 @@
+"""
+What is said on stderr when something cannot be done: a line per problem, then what to do about it.
+
+Only messages; who catches what, and the exit code, is `fleetctl.cli.main`'s business.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Iterable
+
+import click
+
+from fleetctl.model.errors import Problem
+
+
+def say(message: str, *, hint: str | None = None) -> None:
+    """Write ``fleetctl: message`` and its hint to stderr, control characters escaped."""
+    from fleetctl.wiring import one_visible_line
+
+    text = f"fleetctl: {one_visible_line(message)}\n"
+    if hint:
+        text += f"hint: {one_visible_line(hint)}\n"
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):
+        return  # stderr is closed: there is nobody left to tell
+
+
+def show_problems(problems: Iterable[Problem]) -> None:
+    """Say every problem; a hint that several share is given once, after the first."""
+    given: set[str] = set()
+    for problem in problems:
+        where = f"{problem.where}: " if problem.where else ""
+        hint = None if problem.hint in given else problem.hint
+        given.add(problem.hint or "")
+        say(f"{where}{problem.message}", hint=hint)
+
+
+def show_internal_error(error: BaseException, *, debug: bool) -> None:
+    """Say that fleetctl itself failed; the traceback only if asked for."""
+    if debug:
+        traceback.print_exception(error)
+    cause = " ".join(f"{type(error).__name__}: {error}".split())
+    hint = None if debug else "run the same command with --debug to see where it happened"
+    say(f"internal error: {cause}", hint=hint)
+
+
+def problem_of_click(error: click.ClickException) -> Problem:
+    """Say in our words what click found wrong with the command line."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    command = context.command_path if context else "fleetctl"
+    problem = _what_is_wrong(error, context)
+    if problem.startswith("got unexpected extra argument"):
+        return Problem(problem, hint="quote a pattern, so that the shell leaves it alone: 'web*'")
+    return Problem(problem, hint=f"{command} --help")
+
+
+def _what_is_wrong(error: click.ClickException, context: click.Context | None) -> str:
+    match error:
+        case click.NoSuchOption():
+            return f"no such option {error.option_name}{_did_you_mean(error.possibilities)}"
+        case click.exceptions.NoSuchCommand():
+            return f"no such command {error.command_name}{_did_you_mean(error.possibilities)}"
+        case click.MissingParameter() if error.param is not None and context is not None:
+            return f"{error.param.make_metavar(context)} is missing"
+        case click.BadParameter() if error.param is not None:
+            return f"{_name(error.param)}: {error.message.rstrip('.')}"
+        case _:
+            text = error.format_message().rstrip(".")
+            return text[:1].lower() + text[1:]
+
+
+def _name(param: click.Parameter) -> str:
+    """Return the name as the documentation writes it: ``--forks``, ``PATTERN``."""
+    return (
+        max(param.opts, key=len) if isinstance(param, click.Option) else param.human_readable_name
+    )
+
+
+def _did_you_mean(possibilities: Iterable[str] | None) -> str:
+    near = list(possibilities or ())  # the nearest comes first
+    return f"; did you mean {near[0]}?" if near else ""

@@ -1,0 +1,78 @@
+"""
+What a command is given besides its own words. Kept light: ``fleetctl --help`` imports it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from fleetctl.model.events import Event
+    from fleetctl.model.host import Host
+    from fleetctl.model.ports import SecretProvider
+    from fleetctl.model.run import Run
+
+
+class StoppableEngine(Protocol):
+    """A `fleetctl.model.ports.Engine` that can be told to come to an end."""
+
+    def execute(self, run: Run) -> AsyncGenerator[Event, None]: ...
+
+    def stop(self) -> None:
+        """Start nothing new; hosts that were not started are ``run.cancelled``."""
+        ...
+
+    def cancel(self) -> None:
+        """`stop`, and end what is running as well."""
+        ...
+
+
+class UnknownHostKey(Protocol):
+    """What the connection layer knows about a host key it asks for."""
+
+    @property
+    def host(self) -> Host: ...
+
+    @property
+    def address(self) -> str: ...
+
+    @property
+    def key_type(self) -> str: ...
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    @property
+    def known_elsewhere(self) -> tuple[str, ...]:
+        """Lines that know other keys of the host, as ``file:line``."""
+        ...
+
+
+class OpenEngine(Protocol):
+    """Makes an engine for the time of one run."""
+
+    def __call__(
+        self,
+        *,
+        secrets: SecretProvider,
+        ask_host_key: Callable[[UnknownHostKey], Awaitable[bool]] | None,
+        warn: Callable[[str], None],
+        live_output: bool,
+    ) -> AbstractAsyncContextManager[StoppableEngine]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """
+    What every command gets from `fleetctl.cli.main`.
+
+    Attributes:
+        argv: The command line, ``fleetctl`` included.
+        open_engine: How to get an engine; None for the real one.
+    """
+
+    argv: tuple[str, ...]
+    open_engine: OpenEngine | None = None

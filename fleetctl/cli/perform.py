@@ -1,0 +1,179 @@
+"""
+Performs one operation on the targets, the same way for every command that contacts hosts.
+
+From options to a run, an engine, a screen and somebody to ask. What the operation does, and what
+the engine does with it, is their own business.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import resource
+import shlex
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+
+from fleetctl import wiring
+from fleetctl.cli.drive import Drive
+from fleetctl.cli.errors import say
+from fleetctl.cli.hostkey import HostKeyPrompt
+from fleetctl.cli.invocation import Invocation, UnknownHostKey
+from fleetctl.cli.logs import set_up_logging
+from fleetctl.cli.options import LoginOptions, RunOptions
+from fleetctl.cli.secrets import GivenSecrets, read_secret_file
+from fleetctl.cli.terminal import Terminal
+from fleetctl.model.errors import UsageError
+from fleetctl.model.events import Notice
+from fleetctl.model.host import Host
+from fleetctl.model.operation import Operation
+from fleetctl.model.run import Assignment, Limits, Run
+from fleetctl.model.secret import Secret
+
+#: Descriptors fleetctl needs besides one per host in flight.
+SPARE_FILES = 40
+
+
+def perform(
+    invocation: Invocation,
+    operation: Operation,
+    *,
+    pattern: str,
+    hosts: Sequence[Host],
+    login: LoginOptions,
+    options: RunOptions,
+    auto_format: wiring.Format,
+    remote_exit_status: bool = False,
+) -> int:
+    """
+    Run the operation on the hosts and show the results.
+
+    Args:
+        pattern: The word of the command line that named the hosts.
+        auto_format: What ``--format auto`` means for this command now.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UsageError: A secret cannot be had; nobody was contacted.
+    """
+    set_up_logging(options.verbose, debug=options.debug, stderr=sys.stderr)
+    terminal = Terminal()
+    secrets = _secrets(login, terminal)
+    format_ = auto_format if options.format == "auto" else options.format
+    screen = wiring.Screen(
+        wiring.View(
+            format=format_,
+            color=options.color,
+            progress=not options.verbose,  # log records do not know of a line to go round
+            argv=invocation.argv,
+            pattern=pattern,
+            remote_exit_status=remote_exit_status,
+        ),
+        stdout=sys.stdout,
+        stderr=sys.stderr,
+        environ=os.environ,
+        is_asking=lambda: terminal.is_asking,
+    )
+    terminal.before_question = screen.erase
+    run = Run(
+        id=make_run_id(datetime.now(UTC), os.urandom(2)),
+        label=options.label or render_label(invocation.argv),
+        assignments=[Assignment(host, operation) for host in hosts],
+        limits=Limits(forks=fit_open_files(options.forks, len(hosts)), retries=options.retries),
+    )
+
+    def warn(message: str) -> None:
+        screen.handle(Notice("warning", f"warning: {message}", datetime.now(UTC)))
+
+    open_engine = invocation.open_engine or wiring.open_engine
+
+    async def main() -> int:
+        async with open_engine(
+            secrets=secrets,
+            ask_host_key=_host_key_prompt(hosts, terminal),
+            warn=warn,
+            live_output=format_ in wiring.LIVE_FORMATS,
+        ) as engine:
+            return await Drive(engine, screen, fold=wiring.fold).execute(run)
+
+    return wiring.run_loop(main)
+
+
+def make_run_id(now: datetime, random: bytes) -> str:
+    """Return an id that sorts by time, such as ``20261121T012233-7f3a``."""
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%S}-{random.hex()}"
+
+
+def render_label(argv: Sequence[str]) -> str:
+    """Return the command line as one would type it; bytes that are no UTF-8 are replaced."""
+    return shlex.join(argv).encode(errors="surrogateescape").decode(errors="replace")
+
+
+def fit_open_files(forks: int, hosts: int) -> int:
+    """
+    Return how many hosts may be in flight, after raising this process's limit of open files.
+
+    Says so if it must be fewer than asked for.
+    """
+    wanted = min(forks, hosts) + SPARE_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return forks
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed >= wanted:
+        return forks
+    fitting = max(1, allowed - SPARE_FILES)
+    say(
+        f"warning: only {allowed} files may be open: {fitting} hosts at once, not {forks}",
+        hint="raise the limit: ulimit -n 4096",
+    )
+    return fitting
+
+
+def _secrets(login: LoginOptions, terminal: Terminal) -> GivenSecrets:
+    password = passphrase = None
+    if login.ask_pass and login.password_file is not None:
+        raise UsageError(
+            "--ask-pass and --password-file cannot be combined",
+            hint="one of them says where the password is",
+        )
+    if login.ask_pass:
+        password = _ask_password(terminal)
+    elif login.password_file is not None:
+        password = read_secret_file(login.password_file, option="--password-file", warn=_warn)
+    if login.identity_passphrase_file is not None:
+        passphrase = read_secret_file(
+            login.identity_passphrase_file, option="--identity-passphrase-file", warn=_warn
+        )
+    return GivenSecrets(terminal, password=password, passphrase=passphrase)
+
+
+def _ask_password(terminal: Terminal) -> Secret:
+    if not terminal.is_there:
+        raise UsageError(
+            "--ask-pass: there is no terminal to ask on", hint="give --password-file FILE"
+        )
+    try:
+        answer = getpass.getpass("login password: ")
+    except EOFError:
+        answer = ""
+    if not answer:
+        raise UsageError("--ask-pass: no password was given")
+    return Secret(answer)
+
+
+def _warn(message: str) -> None:
+    say(f"warning: {message}")
+
+
+def _host_key_prompt(
+    hosts: Sequence[Host], terminal: Terminal
+) -> Callable[[UnknownHostKey], Awaitable[bool]] | None:
+    """Return whom to ask about an unknown host key: only somebody who looks at one host."""
+    if len(hosts) != 1 or not sys.stdin.isatty() or not terminal.is_there:
+        return None
+    return HostKeyPrompt(terminal).ask

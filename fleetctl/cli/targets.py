@@ -1,0 +1,273 @@
+"""
+From the words of a command line to the hosts it means.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fleetctl.cli.defaults import defaults
+from fleetctl.cli.errors import say
+from fleetctl.cli.options import LoginOptions, TargetOptions
+from fleetctl.cli.secrets import read_secret_file
+from fleetctl.cli.state import lab_directory
+from fleetctl.model.errors import Problem, UsageError
+from fleetctl.model.host import Host
+from fleetctl.model.secret import Secret
+from fleetctl.wiring import Selection, find_hosts, fold, is_safe_user, lab_status, split_words
+
+if TYPE_CHECKING:
+    from fleetctl.config.load import Default
+    from fleetctl.trust.judge import Trust
+
+Override = tuple[str, tuple[str, ...], str]
+
+
+def targets_of(
+    pattern: str, targets: TargetOptions, login: LoginOptions | None = None
+) -> tuple[Host, ...]:
+    """
+    Return the hosts to work on, their settings resolved.
+
+    Raises:
+        UsageError: All mistakes in the inventory, the pattern or the options.
+        NothingMatched: The pattern is right but selects no host.
+    """
+    problems: list[Problem] = []
+    overrides = overrides_of(login, problems) if login is not None else []
+    configured = defaults()
+    sources = choose_inventory(
+        targets.inventory, os.environ, say, configured=configured.get("inventory")
+    )
+    problems += wrong_users(sources, overrides)
+    selection = Selection(
+        sources=sources,
+        pattern=pattern,
+        limit=read_limit(targets.limit) if targets.limit is not None else None,
+        exclude=targets.exclude,
+        overrides=overrides,
+        vault_secrets=vault_secrets(targets),
+    )
+    judge = _Judge(sources, configured.get("inventory"))
+    try:
+        hosts = find_hosts(selection, _warn, judge.is_trusted)
+    except UsageError as error:
+        explained = judge.explain(error)
+        if not problems:
+            raise explained from None
+        problems += explained.problems
+    if problems:
+        raise UsageError(problems=problems)
+    refuse_local(hosts)
+    timeout = configured.get("connect_timeout")
+    return hosts if timeout is None else tuple(_with_timeout(host, timeout) for host in hosts)
+
+
+def vault_secrets(targets: TargetOptions) -> list[tuple[str | None, Secret]]:
+    """
+    Return the passwords of vaulted values: ``--vault-id LABEL@FILE``, then the one without a label.
+
+    Raises:
+        UsageError: A file cannot be read, or a label has none.
+    """
+    found: list[tuple[str | None, Secret]] = []
+    for text in targets.vault_id:
+        label, at, path = text.partition("@")
+        if not label or not at or not path:
+            raise UsageError(
+                f"--vault-id: {text}: LABEL@FILE is expected", hint="--vault-id prod@FILE"
+            )
+        found.append((label, read_secret_file(path, option="--vault-id", warn=say)))
+    path = targets.vault_password_file or ""
+    if path:
+        found.append((None, read_secret_file(path, option="--vault-password-file", warn=say)))
+    return found
+
+
+def refuse_local(hosts: Sequence[Host]) -> None:
+    """
+    Refuse hosts that are this machine itself: dialling them over SSH is not what was meant.
+
+    Raises:
+        UsageError: Some are.
+    """
+    local = [host.name for host in hosts if host.vars.get("ansible_connection") == "local"]
+    if local:
+        raise UsageError(
+            f"{fold(local)}: ansible_connection local: nothing is run on this machine itself yet",
+            hint=f"leave it out: -x {local[0]}",
+        )
+
+
+class _Judge:
+    """Which files may do anything; made when the first one wants to do more than others may."""
+
+    def __init__(self, sources: Sequence[str], configured: Default | None) -> None:
+        self._sources = sources
+        self._configured = configured
+        self._trust: Trust | None = None
+
+    def is_trusted(self, path: Path, data: bytes) -> bool:
+        if self._trust is None:
+            from fleetctl.cli.own import make_trust
+
+            named: Sequence[str] = self._sources
+            configured = self._configured
+            if configured is not None and configured.value == tuple(named):
+                # Chosen by a settings file: as good as named by the user only if that is theirs.
+                trust = make_trust(os.environ)
+                named = named if trust.is_own(Path(configured.file)) else ()
+            self._trust = make_trust(os.environ, named=named)
+        return self._trust.is_trusted(path, data)
+
+    def explain(self, error: UsageError) -> UsageError:
+        """Return the error, saying also why a file that was trusted once is not any more."""
+        return error if self._trust is None else self._trust.explain_all(error)
+
+
+def _with_timeout(host: Host, timeout: Default) -> Host:
+    """Return the host with another built-in default; what an inventory says is stronger."""
+    settings = host.settings
+    if "ConnectTimeout" in settings.origin:
+        return host
+    origin = {**settings.origin, "ConnectTimeout": timeout.origin}
+    return replace(host, settings=replace(settings, connect_timeout_s=timeout.value, origin=origin))
+
+
+def choose_inventory(
+    given: Sequence[str],
+    environ: Mapping[str, str],
+    say: Callable[[str], None],
+    *,
+    configured: Default | None = None,
+) -> tuple[str, ...]:
+    """
+    Return the inventories to use: those given, else FLEETCTL_INVENTORY, else those of the settings
+    file, else the running lab's.
+
+    Args:
+        say: Told when the lab is chosen, because nobody asked for it.
+        configured: What the settings file says.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if given:
+        return tuple(given)
+    if named := environ.get("FLEETCTL_INVENTORY"):
+        return (named,)
+    if configured is not None:
+        sources: tuple[str, ...] = configured.value
+        return sources
+    directory = lab_directory(environ)
+    status = lab_status(directory) if directory.is_dir() else None
+    if status is not None and status.running:
+        say(f"no inventory given: using the lab's, {status.lab.inventory}")
+        return (str(status.lab.inventory),)
+    raise UsageError(
+        "no inventory given: which hosts are there?",
+        hint='give -i FILE or -i "web1,web2,", or start a fleet to try: fleetctl lab start',
+    )
+
+
+def overrides_of(login: LoginOptions, problems: list[Problem]) -> list[Override]:
+    """
+    Return the settings that the options stand for, strongest first.
+
+    Args:
+        problems: Takes what is wrong: an ``-o`` that is not KEY=VALUE, an identity file not there.
+    """
+    overrides: list[Override] = []
+    if login.user is not None:
+        overrides.append(("User", (login.user,), "--user"))
+    if login.connect_timeout is not None:
+        overrides.append(("ConnectTimeout", (login.connect_timeout,), "--connect-timeout"))
+    for path in login.identity:
+        if os.path.isfile(os.path.expanduser(path)):
+            overrides.append(("IdentityFile", (path,), "--identity"))
+        else:
+            hint = "give the private key, such as ~/.ssh/id_ed25519"
+            problems.append(Problem(f"there is no such file: {path}", "--identity", hint=hint))
+    for text in login.option:
+        try:
+            overrides.append((*parse_option(text), "-o"))
+        except ValueError as error:
+            problems.append(Problem(str(error), "-o", hint="write it as in -o Port=2222"))
+    return overrides
+
+
+def wrong_users(sources: Sequence[str], overrides: Sequence[Override]) -> list[Problem]:
+    """
+    Return a problem for every user name of the command line that ssh would refuse.
+
+    Such a name could end up in a command (faults S18). Those of files are checked where they are
+    read.
+    """
+    named = [
+        (words[0], origin) for keyword, words, origin in overrides if keyword.lower() == "user"
+    ]
+    for source in sources:
+        parts = source.split(",") if "," in source else []
+        named += [(part.rpartition("@")[0].strip(), "-i") for part in parts if "@" in part]
+    hint = "no dash in front, no space before one, no quotes, none of ; & < > | ( ) { }"
+    return [
+        Problem(f'"{user}" cannot be the name of a user', origin, hint=hint)
+        for user, origin in dict.fromkeys(named)
+        if not is_safe_user(user)
+    ]
+
+
+def parse_option(text: str) -> tuple[str, tuple[str, ...]]:
+    """
+    Split ``Port=2222`` or ``Port 2222`` into the keyword and its words.
+
+    Raises:
+        ValueError: There is no keyword or no value, or a quote is not closed.
+
+    Source: ssh(1), -o; ssh_config(5).
+    """
+    stripped = text.strip()
+    end = next((i for i, character in enumerate(stripped) if character in "= \t"), len(stripped))
+    keyword, value = stripped[:end], stripped[end:].strip().removeprefix("=").strip()
+    if not keyword or not value:
+        raise ValueError(f'KEY=VALUE is expected, not "{text}"')
+    return keyword, split_words(value)
+
+
+def read_limit(text: str) -> str:
+    """
+    Return the pattern of ``--limit``: the text, or the lines of the file that ``@FILE`` names.
+
+    ``@name`` stays what it is, a group, if there is no such file.
+
+    Raises:
+        UsageError: The file cannot be read or names no host.
+    """
+    path = os.path.expanduser(text[1:])
+    if not text.startswith("@") or not os.path.exists(path):
+        return text
+    try:
+        with open(path, encoding="utf-8") as stream:
+            names = list(_names_in(stream))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise UsageError(f"the file cannot be read: {reason}", file=path) from None
+    if not names:
+        raise UsageError("the file names no host", file=path, hint="write one host per line")
+    return ",".join(names)
+
+
+def _names_in(lines: Iterable[str]) -> Iterable[str]:
+    for line in lines:
+        name = line.partition("#")[0].strip()
+        if name:
+            yield name
+
+
+def _warn(warning: Problem) -> None:
+    where = f"{warning.where}: " if warning.where else ""
+    say(f"warning: {where}{warning.message}", hint=warning.hint)

@@ -1,0 +1,170 @@
+"""
+The closing summary on stderr: counts, time, failures by kind, and how to rerun the failed hosts.
+
+Made from results only, never from text that hosts sent.
+"""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from fleetctl.model.events import Event, RunFinished
+from fleetctl.sinks.escape import visible, visible_line
+from fleetctl.sinks.printer import Printer
+from fleetctl.sinks.tally import Tally, Trouble
+from fleetctl.sinks.wording import (
+    STATUS_ORDER,
+    Fold,
+    render_count,
+    render_duration,
+    render_names,
+    render_status,
+    shorten,
+)
+
+#: Different endings of one kind shown on lines of their own; more are shown as one example.
+MAX_ENDINGS = 3
+#: Columns of a list of names, when the output is not a terminal.
+MAX_NAME_COLUMNS = 100
+
+_INTERRUPTIONS = {"INT": "interrupted", "TERM": "terminated", "HUP": "hung up"}
+
+
+class SummarySink:
+    """Writes the summary when the run has finished; comes after the sinks of results."""
+
+    def __init__(
+        self,
+        err: Printer,
+        *,
+        fold: Fold,
+        argv: Sequence[str] | None = None,
+        pattern: str | None = None,
+    ) -> None:
+        """
+        Summarise on stderr.
+
+        Args:
+            err: Usually stderr.
+            fold: How names are folded.
+            argv: The command line as given, its first word included; None if it cannot be rerun.
+            pattern: The word of it that named the hosts.
+        """
+        self._err = err
+        self._fold = fold
+        self._argv = argv
+        self._pattern = pattern
+        self._tally = Tally()
+
+    def handle(self, event: Event) -> None:
+        """Count; write the summary when the run has finished."""
+        self._tally.handle(event)
+        if isinstance(event, RunFinished):
+            self._err.write("".join(f"{line}\n" for line in self._render(event.duration_s)))
+            self._err.flush()
+
+    def close(self) -> None:
+        """Hand the rest to the operating system."""
+        self._err.flush()
+
+    def _render(self, duration_s: float) -> Iterator[str]:
+        if self._err.width is not None:
+            yield ""  # sets it off from the results on the same terminal
+        yield self._render_counts(duration_s)
+        troubles = self._tally.troubles
+        by_kind: dict[str, list[Trouble]] = {}
+        for trouble in troubles:
+            by_kind.setdefault(trouble.kind, []).append(trouble)
+        columns = max(map(len, by_kind), default=0)
+        for kind, alike in sorted(by_kind.items(), key=_severity):
+            lead = self._err.paint(alike[0].status, kind) + " " * (columns - len(kind))
+            for line in self._render_kind(kind, alike, columns):
+                yield f"  {lead}  {line}"
+                lead = " " * columns
+        doubtful = [trouble.host for trouble in troubles if trouble.ran == "unknown"]
+        if doubtful:
+            yield f"may already have run on: {render_names(doubtful, self._fold)}"
+        if troubles and self._argv and self._pattern:
+            failed = self._fold([trouble.host for trouble in troubles])
+            again = render_rerun(self._argv, pattern=self._pattern, replacement=failed)
+            if again:
+                yield f"rerun the failed: {again}"
+
+    def _render_counts(self, duration_s: float) -> str:
+        counts = self._tally.counts
+        total = render_count(self._tally.total, "host")
+        took = render_duration(duration_s)
+        interruption = ""
+        if self._tally.interrupted_by is not None:
+            interruption = _INTERRUPTIONS.get(self._tally.interrupted_by, "interrupted") + ": "
+        if counts.keys() == {"ok"} and not self._tally.missing:
+            return f"{interruption}{total} {self._err.paint('ok', 'ok')} in {took}"
+        parts = [
+            self._err.paint(status, f"{counts[status]} {render_status(status)}")
+            for status in STATUS_ORDER
+            if counts[status]
+        ]
+        if self._tally.missing:
+            parts.append(self._err.paint("failed", f"{self._tally.missing} without a result"))
+        return f"{interruption}{total} in {took}: {', '.join(parts)}"
+
+    def _render_kind(self, kind: str, alike: Sequence[Trouble], columns: int) -> Iterator[str]:
+        endings: dict[str, list[str]] = {}
+        for trouble in alike:
+            text = trouble.text.removeprefix(f"{kind}: ")
+            endings.setdefault(text, []).append(trouble.host)
+        if len(endings) > MAX_ENDINGS:
+            example = f"e.g. {next(iter(endings))}"
+            endings = {example: [trouble.host for trouble in alike]}
+        for text, names in endings.items():
+            yield from self._wrap(f"{self._names(names)}: {text}", columns + 4)
+        hint = next((trouble.hint for trouble in alike if trouble.hint), None)
+        if hint:
+            # Not wrapped: a command in it can be copied whole.
+            yield f"hint: {visible_line(hint)}"
+
+    def _wrap(self, text: str, indent: int) -> list[str]:
+        if self._err.width is None:
+            return [text]
+        return textwrap.wrap(
+            text,
+            max(self._err.width - indent, 40),
+            subsequent_indent="  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+
+    def _names(self, names: Sequence[str]) -> str:
+        """Return the names, cut to leave room for the message; the rerun line has them all."""
+        room = self._err.width // 2 if self._err.width else MAX_NAME_COLUMNS
+        folded = visible_line(self._fold(names))
+        if len(folded) > room:
+            return f"{shorten(folded, room)} ({len(names)})"
+        return render_names(names, self._fold)
+
+
+def _severity(item: tuple[str, Sequence[Trouble]]) -> tuple[int, int]:
+    """Sort key of a kind and its hosts: worst status last, within one the most hosts first."""
+    _, alike = item
+    return STATUS_ORDER.index(alike[0].status), -len(alike)
+
+
+def render_rerun(argv: Sequence[str], *, pattern: str, replacement: str) -> str | None:
+    """
+    Return the command line with other hosts, quoted for POSIX sh.
+
+    The pattern's word is replaced: the first equal word before ``--`` that does not follow an
+    option, else the last one. None if there is no such word, or if the line cannot be shown as it
+    must be typed.
+    """
+    words = list(argv)
+    end = words.index("--") if "--" in words else len(words)
+    places = [place for place in range(1, end) if words[place] == pattern]
+    if not places:
+        return None
+    free = [place for place in places if not words[place - 1].startswith("-")]
+    words[free[0] if free else places[-1]] = replacement
+    line = shlex.join(words)
+    return line if visible(line) == line else None
