@@ -1,0 +1,392 @@
+"""
+Peers that stall, lie, flood or hang up: each ends in time, as what it is, and leaves nothing.
+
+That nothing is left is checked after every test by the guard in ``tests/conftest.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+
+import pytest
+
+from fleetctl.model.errors import FleetError
+from fleetctl.model.host import Host
+from fleetctl.model.settings import HostSettings
+from fleetctl.model.trace import Trace
+from fleetctl.ssh.loop_transport import MAX_EARLY_BYTES
+from tests.support import peers
+from tests.support.drive import connecting, run_async
+from tests.support.peers import SCRIPTS, Visitor, hostile_peer, kexinit
+
+pytestmark = pytest.mark.fleet
+
+LIMIT_S = 1.0
+#: What a peer may cost beyond its deadline.
+SLACK_S = 0.5
+
+
+def settings_for(address: str, port: int, **changes) -> HostSettings:
+    return HostSettings(
+        hostname=address,
+        port=port,
+        user="somebody",
+        identity_agent="none",
+        connect_timeout_s=LIMIT_S,
+        user_known_hosts_files=(),
+        global_known_hosts_files=(),
+        strict_host_key_checking="yes",
+        **changes,
+    )
+
+
+def meet(settings: HostSettings, *, loop: str | None = None) -> tuple[FleetError, Trace, float]:
+    """Connect, and return why that failed, the trace and how long it took."""
+
+    async def main():
+        async with connecting() as connector:
+            trace = Trace()
+            started = monotonic()
+            with pytest.raises(FleetError) as caught:
+                await connector.connect(Host("peer", settings=settings), trace, open_session=True)
+            return caught.value, trace, monotonic() - started
+
+    return run_async(main, loop=loop, limit_s=20)
+
+
+#: Peer -> kinds it may end as; and words that must be in the message.
+EXPECTED: dict[str, tuple[set[str], str]] = {
+    "silent": ({"banner.timeout"}, "no SSH version came within 1 s"),
+    # The kernel sends RST instead of FIN if our bytes were not read.
+    "close": ({"connect.dropped", "connect.reset"}, "before"),
+    "reset": ({"connect.reset"}, "reset"),
+    "half_banner": ({"banner.timeout"}, "no SSH version"),
+    "drip_banner": ({"banner.timeout"}, "no SSH version"),
+    "endless_lines": ({"banner.timeout"}, 'it sent "0"'),
+    "flood_no_newline": ({"banner.too_long"}, "does not end"),
+    "flood_lines": ({"banner.too_long"}, "without end"),
+    "http": ({"banner.not_ssh"}, '"HTTP/1.1 400 Bad Request"'),
+    "ssh1": ({"banner.ssh1"}, "SSH 1.5"),
+    "binary_banner": ({"banner.timeout"}, "no SSH version"),
+    "escape_lines": ({"connect.dropped"}, "during the key exchange"),
+    "stall_after_banner": ({"kex.timeout"}, "did not end within 1 s"),
+    "garbage_after_banner": ({"kex.protocol"}, "packet of"),
+    "huge_packet": ({"kex.protocol"}, "key exchange failed"),
+    "zero_packet": ({"kex.protocol"}, "key exchange failed"),
+    "ignore_flood": ({"kex.protocol"}, "without end before login"),
+    "disconnect": ({"kex.protocol"}, "go away"),
+    "maxstartups": ({"connect.dropped"}, "Exceeded MaxStartups"),
+    "stall_mid_kex": ({"kex.timeout"}, "did not end within 1 s"),
+    "drip_kex": ({"kex.timeout"}, "did not end within 1 s"),
+    "reset_mid_kex": ({"connect.reset"}, "reset during the key exchange"),
+    "no_common_kex": ({"kex.no_common"}, "made-up-kex@example.org"),
+    "no_common_hostkey": ({"kex.no_common"}, "made-up-key@example.org"),
+    "weak_only": ({"kex.no_common"}, "diffie-hellman-group1-sha1"),
+}
+
+RETRYABLE = {"banner.timeout", "connect.dropped", "connect.reset", "kex.timeout"}
+
+
+def test_every_peer_is_met():
+    """
+    A peer that is added to the catalogue is expected to end somehow here.
+    """
+    assert set(EXPECTED) == set(SCRIPTS)
+
+
+@pytest.mark.parametrize("kind", EXPECTED)
+def test_peer_ends_in_time_as_what_it_is(kind, loop):
+    """
+    The deadline holds whatever arrives, the failure has the right kind and words, the command did
+    not run, and trying again is suggested only where it may help (F06-F18, F20, F21).
+    """
+    kinds, words = EXPECTED[kind]
+    with hostile_peer(kind) as (address, port):
+        before_s = time.thread_time()
+        error, trace, took_s = meet(settings_for(address, port), loop=loop)
+        cpu_s = time.thread_time() - before_s
+    assert error.kind in kinds, str(error)
+    assert words in str(error)
+    assert "\n" not in str(error)
+    assert error.failure.retryable == (error.kind in RETRYABLE)
+    assert error.failure.hint
+    assert trace.ran == "no"
+    assert trace.address == (None if trace.phase == "connect" else address)
+    assert took_s < LIMIT_S + SLACK_S
+    if error.kind.endswith("timeout"):
+        assert took_s >= LIMIT_S
+    assert cpu_s < 0.5
+    phase_s = getattr(trace, f"{trace.phase}_s")
+    assert 0 <= phase_s <= took_s
+
+
+@pytest.mark.parametrize("kind", ["stall_mid_kex", "endless_lines", "drip_kex", "silent"])
+def test_peer_that_is_slow_costs_nothing_while_waited_for(kind):
+    """
+    Waiting for a slow peer uses no CPU to speak of (F10 F15 F16).
+    """
+    with hostile_peer(kind) as (address, port):
+        before_s = time.thread_time()
+        meet(settings_for(address, port))
+        assert time.thread_time() - before_s < 0.2
+
+
+@pytest.mark.parametrize("kind", ["flood_no_newline", "flood_lines", "ignore_flood", "huge_packet"])
+def test_flood_is_not_read_for_long(kind, monkeypatch):
+    """
+    Of a flood no more is taken than the limit before login, one buffer of the kernel aside, and at
+    most a tenth of a second of CPU (F11 F16 F17).
+    """
+    sent: list[int] = []
+
+    def counted(self: Visitor, chunk: bytes) -> None:
+        while True:
+            self.sock.sendall(chunk)
+            sent.append(len(chunk))
+
+    monkeypatch.setattr(peers.Visitor, "flood", counted)
+    with hostile_peer(kind) as (address, port):
+        before_s = time.thread_time()
+        meet(settings_for(address, port))
+        assert time.thread_time() - before_s < 0.1 + 0.1
+    # Loopback sockets buffer several MiB on their own.
+    assert sum(sent) < MAX_EARLY_BYTES + 16 * 1024 * 1024
+
+
+def test_many_peers_at_once_do_not_hold_up_each_other():
+    """
+    Forty slow peers at once end at the one deadline, not one after the other (F06 F10 F15).
+    """
+    kinds = ("silent", "endless_lines", "stall_after_banner", "stall_mid_kex")
+
+    async def main(endpoints):
+        async with connecting() as connector:
+            started = monotonic()
+            results = await asyncio.gather(
+                *(
+                    connector.connect(
+                        Host(f"peer{number}", settings=settings_for(*endpoint)),
+                        Trace(),
+                        open_session=True,
+                    )
+                    for number, endpoint in enumerate(endpoints * 10)
+                ),
+                return_exceptions=True,
+            )
+            return results, monotonic() - started
+
+    with (
+        hostile_peer(kinds[0]) as a,
+        hostile_peer(kinds[1]) as b,
+        hostile_peer(kinds[2]) as c,
+        hostile_peer(kinds[3]) as d,
+    ):
+        results, took_s = run_async(lambda: main([a, b, c, d]))
+    assert {type(result) for result in results} == {FleetError}
+    assert took_s < LIMIT_S + 2 * SLACK_S
+
+
+# -- algorithms
+
+
+@contextmanager
+def offering(monkeypatch: pytest.MonkeyPatch, **lists: bytes) -> Iterator[tuple[str, int]]:
+    """Play a server that offers exactly this."""
+
+    def play(visitor: Visitor) -> None:
+        visitor.send(peers.BANNER + kexinit(**lists))
+        visitor.stall()
+
+    monkeypatch.setitem(SCRIPTS, "offering", play)
+    with hostile_peer("offering") as endpoint:
+        yield endpoint
+
+
+@pytest.mark.parametrize(
+    ("lists", "option", "theirs", "ours"),
+    [
+        ({"kex": b"kex-a,kex-b"}, "KexAlgorithms", "kex-a,kex-b", "curve25519-sha256"),
+        ({"host_key": b"ssh-rsa,ssh-dss"}, "HostKeyAlgorithms", "ssh-rsa,ssh-dss", "ssh-ed25519"),
+        ({"cipher": b"arcfour,3des-cbc"}, "Ciphers", "arcfour,3des-cbc", "aes128-gcm@openssh.com"),
+        ({"mac": b"hmac-md5,hmac-sha1"}, "MACs", "hmac-md5,hmac-sha1", "hmac-sha2-256"),
+    ],
+)
+def test_nothing_in_common_names_the_option_and_both_lists(
+    monkeypatch, lists, option, theirs, ours
+):
+    """
+    The error shows what the server has, what was offered, and the setting to change (F20 F21).
+    """
+    with offering(monkeypatch, **lists) as endpoint:
+        error, _, took_s = meet(settings_for(*endpoint))
+    assert error.kind == "kex.no_common"
+    assert f"no {option} in common: the server has {theirs}; offered " in str(error)
+    assert ours in str(error)
+    assert f"{option}: +NAME" in (error.failure.hint or "")
+    assert took_s < LIMIT_S
+    assert not error.failure.retryable
+
+
+def test_weak_cipher_is_offered_only_where_asked_for(monkeypatch):
+    """
+    A server with nothing but 3des is refused by default; the opt-in of one host gets further, and
+    only for that host (F21).
+    """
+    with offering(monkeypatch, cipher=b"3des-cbc", mac=b"hmac-sha1") as endpoint:
+        assert meet(settings_for(*endpoint))[0].kind == "kex.no_common"
+        opted_in = settings_for(*endpoint, ciphers=("+3des-cbc",), macs=("+hmac-sha1",))
+        assert meet(opted_in)[0].kind == "kex.timeout"
+        assert meet(settings_for(*endpoint))[0].kind == "kex.no_common"
+
+
+def test_setting_that_names_nothing_supported(monkeypatch):
+    """
+    A list of the user's own that leaves nothing to offer is an error before anything is sent.
+    """
+    with hostile_peer("silent") as endpoint:
+        error, trace, took_s = meet(settings_for(*endpoint, ciphers=("made-up",)))
+    assert error.kind == "kex.no_common"
+    assert "Ciphers made-up" in str(error)
+    assert trace.address is None
+    assert took_s < 0.5
+
+
+# -- addresses
+
+
+def test_port_is_closed():
+    """
+    A refusal comes at once and names address, port and reason (F04).
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    error, trace, took_s = meet(settings_for("127.0.0.1", port))
+    assert error.kind == "connect.refused"
+    assert str(error) == f"127.0.0.1 port {port}: connection refused"
+    assert took_s < 0.2
+    assert trace.ran == "no"
+    assert trace.connect_s is not None
+    assert (trace.kex_s, trace.auth_s) == (None, None)
+
+
+def test_name_that_does_not_exist():
+    """
+    A name without an address is a failure of resolving, with the name in it (F01).
+    """
+    error, trace, _ = meet(settings_for("no-such-host.invalid", 22, address_family="inet"))
+    assert error.kind in ("resolve.dns", "resolve.timeout")
+    assert "no-such-host.invalid" in str(error)
+    assert (trace.phase, trace.connect_s) == ("resolve", None)
+
+
+def test_full_backlog_is_a_timeout_of_the_connection():
+    """
+    A peer whose kernel does not answer the SYN is given up at the deadline (F05).
+    """
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        address, port = listener.getsockname()
+        fillers = []
+        try:
+            for _ in range(4):
+                filler = socket.socket()
+                filler.setblocking(False)
+                filler.connect_ex((address, port))
+                fillers.append(filler)
+            time.sleep(0.1)
+            error, trace, took_s = meet(settings_for(address, port))
+        finally:
+            for filler in fillers:
+                filler.close()
+    assert error.kind == "connect.timeout"
+    assert f"{address} port {port} did not answer within 1 s" in str(error)
+    assert LIMIT_S <= took_s < LIMIT_S + SLACK_S
+    assert trace.phase == "connect"
+    assert error.failure.retryable
+
+
+def test_first_address_is_dead_and_the_second_works(fleet, monkeypatch, loop):
+    """
+    All addresses of a name are tried within the deadline, a refused one and a silent one first
+    (F03).
+    """
+    lab_host = fleet.host("web01")
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        pass
+    assert closed.fileno() == -1
+    answer = [
+        (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", lab_host.port, 0, 0)),
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.1.2.3", lab_host.port)),
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", (lab_host.address, lab_host.port)),
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: answer)
+    host = fleet.model_host(lab_host, hostname="two-addresses.test", host_key_alias="alias")
+
+    async def main():
+        async with connecting() as connector:
+            trace = Trace()
+            with pytest.raises(FleetError) as caught:
+                await connector.connect(host, trace, open_session=False)
+            return caught.value, trace
+
+    # It got as far as the host key, which nobody knows by this alias.
+    error, trace = run_async(main, loop=loop)
+    assert error.kind == "hostkey.unknown"
+    assert trace.address == lab_host.address
+
+
+def test_all_addresses_are_named_when_all_fail(monkeypatch):
+    """
+    When no address works, each is in the message with its reason (F03 F04).
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    answer = [
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{n}", port)) for n in (1, 2, 3)
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: answer)
+    error, _, _ = meet(settings_for("many.test", port))
+    assert error.kind == "connect.refused"
+    for number in (1, 2, 3):
+        assert f"127.0.0.{number} port {port}: connection refused" in str(error)
+
+
+# -- real servers that turn people away
+
+
+def test_throttling_sshd(fleet):
+    """
+    A real sshd beyond its MaxStartups drops connections; that is retryable and says where to look,
+    and those that get in work (F07).
+    """
+    lab_host = fleet.sshd("throttled", {"MaxStartups": "2:100:2", "LoginGraceTime": "20"})
+    host = fleet.model_host(lab_host, connect_timeout_s=10)
+
+    async def main():
+        async with connecting() as connector:
+            results = await asyncio.gather(
+                *(connector.connect(host, Trace(), open_session=False) for _ in range(20)),
+                return_exceptions=True,
+            )
+            for result in results:
+                if not isinstance(result, BaseException):
+                    await result.close()
+            return results
+
+    results = run_async(main)
+    fleet.stop(lab_host)
+    errors = [result for result in results if isinstance(result, FleetError)]
+    assert len(errors) + sum(hasattr(result, "exec") for result in results) == 20
+    assert errors
+    assert len(errors) < 20
+    for error in errors:
+        assert error.kind in ("connect.dropped", "connect.reset"), str(error)
+        assert error.failure.retryable
+        assert re.search("MaxStartups", f"{error} {error.failure.hint}")
