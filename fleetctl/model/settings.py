@@ -15,6 +15,7 @@ from typing import Literal, TypeVar
 
 Strictness = Literal["yes", "ask", "accept-new", "no"]
 AddressFamily = Literal["any", "inet", "inet6"]
+UpdateHostKeys = Literal["yes", "ask", "no"]
 Treatment = Literal["honoured", "ignored", "refused"]
 
 T = TypeVar("T")
@@ -25,7 +26,8 @@ class HostSettings:
     """
     Every honoured ssh_config option of one host, resolved.
 
-    Fields hold the value the option has when nothing sets it. ``origin`` maps the option's
+    Fields hold the value the option has when nothing sets it. ``gateways`` are the resolved settings
+    of each jump host, outermost first, each with its ``hostname``. ``origin`` maps the option's
     ssh_config name to where its value was written (``inventories/prod.yml:14``); options missing
     from it have their built-in default.
 
@@ -66,6 +68,17 @@ class HostSettings:
     tcp_keep_alive: bool = True
     rekey_limit_bytes: int | None = None
     set_env: Mapping[str, str] = field(default_factory=dict)
+    certificate_files: tuple[str, ...] = ()
+    kbd_interactive_authentication: bool = True
+    number_of_password_prompts: int = 3
+    forward_agent: str | None = None
+    proxy_command: str | None = None
+    revoked_host_keys_files: tuple[str, ...] = ()
+    update_host_keys: UpdateHostKeys = "no"
+    ca_signature_algorithms: tuple[str, ...] = ()
+    no_host_authentication_for_localhost: bool = False
+    required_rsa_size: int = 1024
+    ip_qos: str | None = None
     gateways: tuple[HostSettings, ...] = ()
     origin: Mapping[str, str] = field(default_factory=dict)
 
