@@ -71,7 +71,7 @@ KNOWS_PRIVATE_NAMES = {"ssh/loop_transport.py", "ssh/loop_channel.py"}
 
 #: Where the environment is read; everywhere else it is a parameter.
 #: (ssh/loop.py chooses the event loop before there is anything to pass a parameter to.)
-READS_ENVIRONMENT = {"wiring.py", "cli", "ssh/loop.py"}
+READS_ENVIRONMENT = {"wiring", "cli", "ssh/loop.py"}
 
 MAX_LINES = 400
 #: File (from the project's root) -> why it may be longer than MAX_LINES.

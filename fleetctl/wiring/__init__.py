@@ -1,0 +1,35 @@
+"""
+Assembly: the only place that names concrete classes.
+
+Everything is imported where it is needed, so that a command pays only for what it uses. No
+behaviour of its own beyond choosing: which inventory, which sinks, which engine.
+"""
+
+from fleetctl.wiring.hosts import Selection, find_hosts, is_safe_user, split_words
+from fleetctl.wiring.labs import lab_status, start_lab, stop_lab
+from fleetctl.wiring.operations import make_command, make_ping
+from fleetctl.wiring.run import open_engine, run_loop
+from fleetctl.wiring.screen import LIVE_FORMATS, ColorChoice, Format, Screen, View
+from fleetctl.wiring.words import fold, one_visible_line, visible_text
+
+__all__ = [
+    "LIVE_FORMATS",
+    "ColorChoice",
+    "Format",
+    "Screen",
+    "Selection",
+    "View",
+    "find_hosts",
+    "fold",
+    "is_safe_user",
+    "lab_status",
+    "make_command",
+    "make_ping",
+    "one_visible_line",
+    "open_engine",
+    "run_loop",
+    "split_words",
+    "start_lab",
+    "stop_lab",
+    "visible_text",
+]
