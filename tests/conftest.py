@@ -73,6 +73,8 @@ def private_home(_homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Pat
         # The choice of the event loop is the test run's, not the developer's.
         if name.startswith(("XDG_", "FLEETCTL_", "SSH_")) and name != "FLEETCTL_LOOP":
             monkeypatch.delenv(name)
+    # Nor their ssh_config, nor the system's: ssh finds the home without asking HOME.
+    monkeypatch.setenv("FLEETCTL_SSH_CONFIG", "none")
     for name, folder in (
         ("HOME", ""),
         ("XDG_CACHE_HOME", ".cache"),

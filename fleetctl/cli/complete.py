@@ -73,7 +73,8 @@ def complete_setting(_ctx: click.Context, _param: click.Parameter, incomplete: s
     return [
         CompletionItem(f"{option.name}=", help=option.help)
         for option in OPTIONS
-        if option.treatment == "honoured" and option.name.lower().startswith(keyword.lower())
+        if option.treatment in ("honoured", "resolving")
+        and option.name.lower().startswith(keyword.lower())
     ]
 
 

@@ -15,11 +15,10 @@ from fleetctl.cli.effective import Effective, effective_settings
 from fleetctl.cli.options import (
     LoginOptions,
     TargetOptions,
-    form_option,
     inventory_option,
     login_options,
 )
-from fleetctl.cli.targets import targets_of
+from fleetctl.cli.targets import ssh_settings_of, targets_of
 from fleetctl.model.errors import UsageError
 from fleetctl.wiring import fold, one_visible_line
 
@@ -35,19 +34,29 @@ Examples:
 @click.argument("host", shell_complete=complete_host)
 @inventory_option
 @login_options
-@form_option
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("text", "json", "ssh")),
+    default="text",
+    show_default=True,
+    help="For people, one JSON object, or what `ssh -G` prints.",
+)
 def config(host: str, inventory: tuple[str, ...], login: LoginOptions, form: str) -> None:
     """
     Show every effective setting of a host, with the file and line that set it.
 
     Nobody is contacted.
     """
-    found = targets_of(host, TargetOptions(inventory), login)
+    targets = TargetOptions(inventory)
+    found = targets_of(host, targets, login)
     if len(found) > 1:
         names = fold(each.name for each in found)
         raise UsageError(f"config shows one host, not {len(found)}: {names}")
     settings = list(effective_settings(found[0]))
-    if form == "json":
+    if form == "ssh":
+        click.echo(ssh_settings_of(host, targets, login)[0], nl=False)
+    elif form == "json":
         named = {each.name: {"value": each.value, "origin": each.origin} for each in settings}
         click.echo(json.dumps(named, indent=1))
     else:

@@ -52,6 +52,8 @@ class LoginOptions:
     identity_passphrase_file: str | None
     option: tuple[str, ...]
     connect_timeout: str | None
+    ssh_config: str | None = None
+    jump: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +223,19 @@ _LOGIN = (
         metavar="KEY=VALUE",
         shell_complete=complete_setting,
         help="Any honoured ssh_config option, such as -o Port=2222; repeatable.",
+    ),
+    click.option(
+        "-F",
+        "ssh_config",
+        metavar="FILE",
+        shell_complete=complete_path,
+        help="Read this ssh_config in place of ~/.ssh/config and the system's; none: read none.",
+    ),
+    click.option(
+        "-J",
+        "jump",
+        metavar="[USER@]HOST[:PORT],…",
+        help="Go through these hosts, in this order; the same as -o ProxyJump=…",
     ),
     click.option(
         "-T",

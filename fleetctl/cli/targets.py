@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from fleetctl.cli.defaults import defaults
 from fleetctl.cli.errors import say
@@ -18,12 +18,23 @@ from fleetctl.cli.state import lab_directory
 from fleetctl.model.errors import Problem, UsageError
 from fleetctl.model.host import Host
 from fleetctl.model.secret import Secret
-from fleetctl.wiring import Selection, find_hosts, fold, is_safe_user, lab_status, split_words
+from fleetctl.wiring import (
+    Selection,
+    dump_settings,
+    find_hosts,
+    fold,
+    is_safe_user,
+    lab_status,
+    split_words,
+)
 
 if TYPE_CHECKING:
     from fleetctl.config.load import Default
     from fleetctl.trust.judge import Trust
 
+T = TypeVar("T")
+
+IsTrusted = Callable[[Path, bytes], bool]
 Override = tuple[str, tuple[str, ...], str]
 
 
@@ -31,30 +42,57 @@ def targets_of(
     pattern: str, targets: TargetOptions, login: LoginOptions | None = None
 ) -> tuple[Host, ...]:
     """
-    Return the hosts to work on, their settings resolved.
+    Return the hosts to work on, their settings resolved; without ``login`` only names and
+    variables are right.
 
     Raises:
         UsageError: All mistakes in the inventory, the pattern or the options.
         NothingMatched: The pattern is right but selects no host.
     """
+
+    def find(selection: Selection, is_trusted: IsTrusted) -> tuple[Host, ...]:
+        return find_hosts(selection, _warn, is_trusted, settle=login is not None)
+
+    hosts = _look_up(pattern, targets, login, find)
+    refuse_local(hosts)
+    timeout = defaults().get("connect_timeout")
+    return hosts if timeout is None else tuple(_with_timeout(host, timeout) for host in hosts)
+
+
+def ssh_settings_of(pattern: str, targets: TargetOptions, login: LoginOptions) -> list[str]:
+    """Return for each host what ``ssh -G`` would print; same errors as `targets_of`."""
+
+    def dump(selection: Selection, is_trusted: IsTrusted) -> list[str]:
+        return list(dump_settings(selection, _warn, is_trusted))
+
+    return _look_up(pattern, targets, login, dump)
+
+
+def _look_up(
+    pattern: str,
+    targets: TargetOptions,
+    login: LoginOptions | None,
+    ask: Callable[[Selection, IsTrusted], T],
+) -> T:
+    """Turn the options into a selection and ask for it; all that is wrong is one error."""
     problems: list[Problem] = []
     overrides = overrides_of(login, problems) if login is not None else []
-    configured = defaults()
-    sources = choose_inventory(
-        targets.inventory, os.environ, say, configured=configured.get("inventory")
-    )
+    configured = defaults().get("inventory")
+    sources = choose_inventory(targets.inventory, os.environ, say, configured=configured)
     problems += wrong_users(sources, overrides)
+    ssh_config = choose_ssh_config(login, os.environ)
     selection = Selection(
         sources=sources,
         pattern=pattern,
         limit=read_limit(targets.limit) if targets.limit is not None else None,
         exclude=targets.exclude,
         overrides=overrides,
+        ssh_config=ssh_config,
         vault_secrets=vault_secrets(targets),
     )
-    judge = _Judge(sources, configured.get("inventory"))
+    judge = _Judge(sources, configured, ssh_config)
     try:
-        hosts = find_hosts(selection, _warn, judge.is_trusted)
+        found = ask(selection, judge.is_trusted)
     except UsageError as error:
         explained = judge.explain(error)
         if not problems:
@@ -62,9 +100,13 @@ def targets_of(
         problems += explained.problems
     if problems:
         raise UsageError(problems=problems)
-    refuse_local(hosts)
-    timeout = configured.get("connect_timeout")
-    return hosts if timeout is None else tuple(_with_timeout(host, timeout) for host in hosts)
+    return found
+
+
+def choose_ssh_config(login: LoginOptions | None, environ: Mapping[str, str]) -> str | None:
+    """Return the ssh_config to read in place of the user's: -F, else FLEETCTL_SSH_CONFIG."""
+    given = login.ssh_config if login is not None else None
+    return given or environ.get("FLEETCTL_SSH_CONFIG") or None
 
 
 def vault_secrets(targets: TargetOptions) -> list[tuple[str | None, Secret]]:
@@ -106,9 +148,12 @@ def refuse_local(hosts: Sequence[Host]) -> None:
 class _Judge:
     """Which files may do anything; made when the first one wants to do more than others may."""
 
-    def __init__(self, sources: Sequence[str], configured: Default | None) -> None:
+    def __init__(
+        self, sources: Sequence[str], configured: Default | None, ssh_config: str | None
+    ) -> None:
         self._sources = sources
         self._configured = configured
+        self._ssh_config = ssh_config
         self._trust: Trust | None = None
 
     def is_trusted(self, path: Path, data: bytes) -> bool:
@@ -121,7 +166,8 @@ class _Judge:
                 # Chosen by a settings file: as good as named by the user only if that is theirs.
                 trust = make_trust(os.environ)
                 named = named if trust.is_own(Path(configured.file)) else ()
-            self._trust = make_trust(os.environ, named=named)
+            own = [self._ssh_config] if self._ssh_config else []
+            self._trust = make_trust(os.environ, named=[*named, *own])
         return self._trust.is_trusted(path, data)
 
     def explain(self, error: UsageError) -> UsageError:
@@ -186,6 +232,8 @@ def overrides_of(login: LoginOptions, problems: list[Problem]) -> list[Override]
         overrides.append(("User", (login.user,), "--user"))
     if login.connect_timeout is not None:
         overrides.append(("ConnectTimeout", (login.connect_timeout,), "--connect-timeout"))
+    if login.jump is not None:
+        overrides.append(("ProxyJump", (login.jump,), "-J"))
     for path in login.identity:
         if os.path.isfile(os.path.expanduser(path)):
             overrides.append(("IdentityFile", (path,), "--identity"))

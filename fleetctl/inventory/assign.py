@@ -107,7 +107,7 @@ class Assigner:
         except ValueError as error:
             self.problems.append(value.problem(f"{option.name}: {error}"))
             return None
-        return Assigned(option, parsed, text, key)
+        return Assigned(option, parsed, tuple(words), key)
 
 
 def words_of(option: Option, text: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from fleetctl.model.errors import Problem
 from fleetctl.model.settings import Option, merge_option
@@ -58,21 +59,29 @@ class Assigned:
 
     Attributes:
         value: Parsed; what the option's field in `HostSettings` holds.
-        text: As written, for messages.
+        words: As written; one element per line for options that accumulate.
         place: Where.
+        variable: The Ansible variable that says so, empty if it is said by keyword.
     """
 
     option: Option
     value: object
-    text: str
+    words: tuple[str, ...]
     place: Place
+    variable: str = ""
+
+    @property
+    def text(self) -> str:
+        """The words on one line, for messages."""
+        return " ".join(self.words)
 
 
 def join(stronger: Assigned, weaker: Assigned) -> Assigned:
     """Return both values of an option that accumulates as one."""
     value = merge_option(stronger.option, (stronger.value, weaker.value))
+    words = tuple(dict.fromkeys((*stronger.words, *weaker.words)))
     origins = dict.fromkeys((stronger.place.origin, weaker.place.origin))
-    return replace(stronger, value=value, place=Place(", ".join(origins)))
+    return replace(stronger, value=value, words=words, place=Place(", ".join(origins)))
 
 
 @dataclass(slots=True)
@@ -158,6 +167,7 @@ class Draft:
         groups: By name; ``all`` is there if something was said about it.
         ports: Ports written behind the name where a host is first mentioned, and where.
         host_files: What host_vars says about hosts, by the number of the source and the name.
+        ssh_configs: Files of ssh_config that the source wants read, and where it says so.
         problems: Mistakes, each leaving out what it is about; with any of them the draft serves
             to find more mistakes only.
         warnings: What was read but will not have the effect its writer may expect.
@@ -167,6 +177,7 @@ class Draft:
     groups: dict[str, GroupEntry] = field(default_factory=dict)
     ports: dict[str, tuple[str, Place]] = field(default_factory=dict)
     host_files: dict[int, dict[str, Contents]] = field(default_factory=dict)
+    ssh_configs: dict[Path, Place] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
 
@@ -209,6 +220,8 @@ def combine(drafts: Iterable[Draft]) -> Draft:
             known.contents.override(entry.contents)
             known.hosts.update(entry.hosts)
             known.children.update(entry.children)
+        # Of an option the first value counts: the later source is to be asked first.
+        merged.ssh_configs = draft.ssh_configs | merged.ssh_configs
         merged.problems += draft.problems
         merged.warnings += draft.warnings
     return merged

@@ -7,7 +7,7 @@ read and how settings are inherited is not known here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,6 +45,10 @@ class Inventory:
         localhost: This machine, for a pattern that names it though the inventory does not;
             ``ansible_connection`` among its variables is ``local``.
         vaulted: The vaulted text of the secrets that were vaulted one by one.
+        ssh_configs: Files of ssh_config that the sources want read, the strongest first, and where
+            they say so.
+        assigned: What was said about a host of that name, by option name; by the command line too
+            if the second argument says so.
     """
 
     hosts: Mapping[str, Host]
@@ -54,6 +58,8 @@ class Inventory:
     children: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     localhost: Host = field(default_factory=_bare_localhost)
     vaulted: Mapping[Secret, str] = field(default_factory=dict, repr=False)
+    ssh_configs: Mapping[Path, Place] = field(default_factory=dict)
+    assigned: Callable[[str, bool], Mapping[str, Assigned]] = lambda _name, _with_overrides: {}
 
 
 def load_inventory(
@@ -107,6 +113,8 @@ def load_inventory(
         resolved.children,
         resolved.localhost,
         reader.vaults.written,
+        draft.ssh_configs,
+        resolved.assigned,
     )
 
 

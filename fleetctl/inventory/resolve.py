@@ -11,7 +11,7 @@ Source: ansible-core, `ansible.vars.manager` and its default ``VARIABLE_PRECEDEN
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +46,8 @@ class Resolved:
         own_hosts: The hosts that each group names itself.
         children: The child groups of each.
         localhost: This machine, for a pattern that names it though the inventory does not.
+        assigned: What was said about a host of that name, by option name: by the command line if
+            the second argument says so, then by the host and by its groups.
         warnings: What was noticed on the way.
     """
 
@@ -54,6 +56,7 @@ class Resolved:
     own_hosts: Mapping[str, tuple[str, ...]]
     children: Mapping[str, tuple[str, ...]]
     localhost: Host
+    assigned: Callable[[str, bool], Layer]
     warnings: tuple[Problem, ...]
 
 
@@ -81,6 +84,11 @@ def resolve(draft: Draft, overrides: Layer, account: LocalAccount) -> Resolved:
         for name, contents in draft.hosts.items()
     }
     localhost = resolver.host(LOCAL_NAMES[0], Contents(vars=dict(LOCAL_VARS)), (ALL,))
+
+    def assigned(name: str, with_overrides: bool) -> Layer:  # noqa: FBT001 - a Callable's
+        own = resolver.assigned(name, draft.hosts.get(name), direct.get(name, (UNGROUPED,)))
+        return merge_layers((overrides, own)) if with_overrides else own
+
     if resolver.problems:
         raise UsageError(problems=resolver.problems)
     own_hosts = {name: tuple(entry.hosts) for name, entry in draft.groups.items()}
@@ -91,6 +99,7 @@ def resolve(draft: Draft, overrides: Layer, account: LocalAccount) -> Resolved:
         own_hosts,
         graph.children,
         localhost,
+        assigned,
         (*draft.warnings, *check_names(graph, hosts)),
     )
 
@@ -152,31 +161,42 @@ class _Resolver:
         lineage = self._lineages.get(direct)
         if lineage is None:
             lineage = self._lineages[direct] = self._lineage(direct)
-        files = [self.host_files[n][name] for n in self.host_files if name in self.host_files[n]]
         if contents.settings and contents.connection:
             self._check_spellings(name, contents)
-        layers = [*reversed(files), contents] if files else [contents]
+        layers = self._layers(name, contents)
         variables = lineage.vars
-        if files or contents.vars:
+        if len(layers) > 1 or contents.vars:
             variables = dict(variables)
             for layer in reversed(layers):
                 variables.update(layer.vars)
         settings = lineage.settings
         if settings is None or any(layer.settings or layer.connection for layer in layers):
-            settings = self._settings(name, self._merge(layers, lineage))
+            merged = merge_layers((self.overrides, self._merge(layers, lineage)))
+            settings = self._settings(name, merged)
         return Host(name, lineage.groups, variables, settings)
 
-    def _merge(self, own: Sequence[Contents], lineage: _Lineage) -> Mapping[str, Assigned]:
-        """Return the settings of a host that says something itself."""
+    def assigned(self, name: str, contents: Contents | None, direct: tuple[str, ...]) -> Layer:
+        """Return what was said about a host, the command line aside; None for one not written."""
+        if contents is None:
+            return self._lineage((ALL,)).stack.settings
+        return self._merge(self._layers(name, contents), self._lineages[direct])
+
+    def _layers(self, name: str, contents: Contents) -> list[Contents]:
+        """Return what the host itself says, the strongest first."""
+        files = [self.host_files[n][name] for n in self.host_files if name in self.host_files[n]]
+        return [*reversed(files), contents] if files else [contents]
+
+    def _merge(self, own: Sequence[Contents], lineage: _Lineage) -> dict[str, Assigned]:
+        """Return what a host and its groups say."""
         stack = Stack()
         if all(lineage.stack.is_unaffected_by(layer) for layer in own):
             for layer in own:
                 stack.add(layer)
-            merged = merge_layers((self.overrides, stack.settings, lineage.stack.settings))
+            merged = merge_layers((stack.settings, lineage.stack.settings))
         else:
             for layer in (*own, *lineage.layers):
                 stack.add(layer)
-            merged = merge_layers((self.overrides, stack.settings))
+            merged = stack.settings
         self.problems += stack.problems
         return merged
 
@@ -210,7 +230,9 @@ class _Resolver:
 
     def _settings(self, name: str, layer: Layer) -> HostSettings:
         # The table in model/settings.py is what makes each value fit its field.
-        values: dict[str, Any] = {each.option.field: each.value for each in layer.values()}
+        values: dict[str, Any] = {
+            each.option.field: each.value for each in layer.values() if each.option.field
+        }
         if "hostname" in values:
             values["hostname"] = self._hostname(name, layer["HostName"])
         tokens = {

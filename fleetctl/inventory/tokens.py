@@ -1,5 +1,7 @@
 """
-What ``~`` and ``%h`` in settings stand for.
+What ``~`` and ``%h`` in settings stand for, where one look at the host is enough to know.
+
+What takes more (``%C``, ``${NAME}`` …) is left as it is for whoever reads ssh_config.
 
 Source: ssh_config(5), section TOKENS; ssh(1) takes the home from the password database, not from
 the environment.
@@ -11,6 +13,11 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+
+#: Tokens that are not replaced here.
+_LATER = "CLijkl"
+_TOKEN = re.compile(r"%(.?)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +36,20 @@ def current_account() -> LocalAccount:
     return LocalAccount(entry.pw_name, entry.pw_dir)
 
 
+def is_for_later(text: str) -> bool:
+    """Tell whether the text has something in it that is not expanded here."""
+    return "${" in text or ("%" in text and any(t and t in _LATER for t in _TOKEN.findall(text)))
+
+
 def expand_path(path: str, tokens: Mapping[str, str], account: LocalAccount) -> str:
     """
-    Expand ``~``, ``~user`` and tokens in the name of a file.
+    Expand ``~``, ``~user`` and tokens in the name of a file, unless it `is_for_later`.
 
     Raises:
-        ValueError: Unknown token or user, or an environment variable.
+        ValueError: Unknown token or user.
     """
+    if is_for_later(path):
+        return path
     if path.startswith("~"):
         if path == "~" or path.startswith("~/"):
             path = account.home + path[1:]
@@ -44,8 +58,6 @@ def expand_path(path: str, tokens: Mapping[str, str], account: LocalAccount) -> 
             if expanded == path:
                 raise ValueError(f'"{path}" names a user who does not exist here')
             path = expanded
-    if "${" in path:
-        raise ValueError(f'environment variables are not expanded: "{path}"; write the path out')
     return expand_tokens(path, tokens)
 
 
@@ -62,8 +74,9 @@ def expand_tokens(text: str, tokens: Mapping[str, str]) -> str:
         if letter == "%":
             return "%"
         if letter not in tokens:
-            known = " ".join(f"%{name}" for name in tokens)
+            more = _LATER if "n" in tokens else ""
+            known = " ".join(f"%{name}" for name in sorted((*tokens, *more)))
             raise ValueError(f'"%{letter}" is none of the tokens {known} %%')
         return tokens[letter]
 
-    return re.sub(r"%(.?)", value_of, text, flags=re.DOTALL) if "%" in text else text
+    return _TOKEN.sub(value_of, text) if "%" in text else text

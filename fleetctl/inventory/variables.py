@@ -11,7 +11,7 @@ Source: ansible-core, the options of its connection plugins ``ssh``, ``local`` a
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fleetctl.inventory.assign import Assigner, words_of
 from fleetctl.inventory.entries import Assigned, Contents, Place, join
@@ -165,7 +165,7 @@ class Variables:
             self._report(at, f"{name}: text or a number is expected")
             return ()
         assigned = self.assigner.assign(option, (str(value),), key=key, value=at)
-        return (assigned,) if assigned else ()
+        return (replace(assigned, variable=name),) if assigned else ()
 
     def _arguments(self, name: str, value: object, key: Place, at: Place) -> tuple[Assigned, ...]:
         if value is None or value == "":

@@ -21,6 +21,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from textwrap import shorten
 
 from fleetctl.inventory.assign import COMMA_LISTS, Assigner, words_of
@@ -43,7 +44,6 @@ from fleetctl.model.settings import Option, find_option
 _GROUP_KEYS = ("hosts", "children", "vars", "ssh")
 _HOST_KEYS = ("vars", "ssh")
 _NOT_READ = {
-    "ssh_config": ("a project's own ssh_config is not read yet", "write the settings under `ssh:`"),
     "_meta": (
         "what a program prints for --list is not read from a file",
         "give the program itself, or write the hosts as `all: {hosts: {web1: }}`",
@@ -104,7 +104,9 @@ class _Reader:
             self.draft.problems.append(Problem("the file is empty", self.file, hint=_EXAMPLE))
         elif isinstance(tree, MapTree):
             for key, value in tree.pairs():
-                if key.text in _NOT_READ:
+                if key.text == "ssh_config":
+                    self._read_ssh_config(key, value)
+                elif key.text in _NOT_READ:
                     message, hint = _NOT_READ[key.text]
                     self._report(key, message, hint=hint)
                 elif key.text in _GROUP_KEYS:
@@ -120,6 +122,17 @@ class _Reader:
         else:
             message = f"an inventory is a mapping of groups, not {_describe(tree)}"
             self._report(tree, message, hint=_EXAMPLE)
+
+    def _read_ssh_config(self, key: Scalar, tree: Tree) -> None:
+        """Note the files to be read; names are relative to the inventory's own folder."""
+        items = tree.items if isinstance(tree, ListTree) else [tree]
+        for item in items:
+            if not isinstance(item, Scalar) or item.is_null or not item.text:
+                message = f"ssh_config: the name of a file is expected, not {_describe(item)}"
+                self._report(item, message, hint="ssh_config: ./ssh_config")
+                continue
+            path = Path(self.file).parent / Path(item.text).expanduser()
+            self.draft.ssh_configs.setdefault(path, self._at(key))
 
     def _read_group(self, key: Scalar, tree: Tree) -> None:
         name = key.text
@@ -232,7 +245,7 @@ class _Reader:
         """Read one variable written in Ansible's form, directly below its host."""
         name = key.text
         option = find_option(name) if name[:1].isupper() else None
-        if option and option.name == name and option.treatment != "ignored":
+        if option and option.name == name and option.treatment in ("honoured", "refused"):
             hint = f"write `ssh: {{{name}: …}}`; or `vars: {{{name}: …}}` if it is a variable"
             self._report(key, f"{name} is a setting of the connection", hint=hint)
         elif isinstance(tree, MapTree) and name not in _HOST_KEYS and _near_host_key(name):

@@ -16,7 +16,7 @@ from typing import Literal, TypeVar
 Strictness = Literal["yes", "ask", "accept-new", "no"]
 AddressFamily = Literal["any", "inet", "inet6"]
 UpdateHostKeys = Literal["yes", "ask", "no"]
-Treatment = Literal["honoured", "ignored", "refused"]
+Treatment = Literal["honoured", "resolving", "ignored", "refused"]
 
 T = TypeVar("T")
 
@@ -27,7 +27,9 @@ class HostSettings:
     Every honoured ssh_config option of one host, resolved.
 
     Fields hold the value the option has when nothing sets it. ``gateways`` are the resolved settings
-    of each jump host, outermost first, each with its ``hostname``. ``origin`` maps the option's
+    of each jump host, the one nearest to us first, each with its ``hostname``; tokens in
+    ``proxy_command`` are replaced. ``forward_agent`` is None, ``yes`` for the agent that is logged
+    in with, or another one's socket as for IdentityAgent. ``origin`` maps the option's
     ssh_config name to where its value was written (``inventories/prod.yml:14``); options missing
     from it have their built-in default.
 
@@ -73,6 +75,7 @@ class HostSettings:
     number_of_password_prompts: int = 3
     forward_agent: str | None = None
     proxy_command: str | None = None
+    proxy_jump: str | None = None
     revoked_host_keys_files: tuple[str, ...] = ()
     update_host_keys: UpdateHostKeys = "no"
     ca_signature_algorithms: tuple[str, ...] = ()
@@ -94,7 +97,9 @@ class Option:
         parse: Turns the words of one line into the field's value; raises ValueError with what is
             expected. Never sees an empty sequence.
         help: One line for people.
-        treatment: ``honoured``; ``ignored`` (accepted with one warning); ``refused`` (an error).
+        treatment: ``honoured``; ``resolving`` (decides which other settings count, and has no
+            field); ``ignored`` (accepted with one warning); ``refused`` (an error, but in a file of
+            ssh_config, where it is ignored).
         accumulates: Later lines add to the value instead of being ignored.
         values: The values an enumeration may have, for completion; empty if open.
     """
@@ -152,6 +157,30 @@ def _flag(words: tuple[str, ...]) -> bool:
     if value not in ("yes", "no", "true", "false"):
         raise ValueError(f'"yes" or "no" is expected, not "{words[0]}"')
     return value in ("yes", "true")
+
+
+def _pubkey_authentication(words: tuple[str, ...]) -> bool:
+    # The other two bind the signature to the host or not; ours is never bound.
+    return _one(words).lower() in ("unbound", "host-bound") or _flag(words)
+
+
+def _update_host_keys(words: tuple[str, ...]) -> UpdateHostKeys:
+    if _one(words).lower() == "ask":
+        return "ask"
+    return "yes" if _flag(words) else "no"
+
+
+def _forward_agent(words: tuple[str, ...]) -> str | None:
+    value = _one(words)
+    if value.lower() in ("yes", "no", "true", "false"):
+        return "yes" if _flag(words) else None
+    return value
+
+
+def _ip_qos(words: tuple[str, ...]) -> str:
+    if len(words) > 2:
+        raise ValueError(f"one or two values are expected, not {len(words)}: {' '.join(words)}")
+    return " ".join(words)
 
 
 def _strictness(words: tuple[str, ...]) -> Strictness:
@@ -221,7 +250,7 @@ def _environment(words: tuple[str, ...]) -> Mapping[str, str]:
 
 
 def _rekey_limit(words: tuple[str, ...]) -> int | None:
-    if words[0].lower() in ("default", "none"):
+    if words[0].lower() in ("default", "none", "0"):
         return None
     limit = parse_size_bytes(words[0])
     if limit < 16:
@@ -236,10 +265,13 @@ OPTIONS: tuple[Option, ...] = (
     Option("AddressFamily", "address_family", _address_family, "Address family to connect with.", values=("any", "inet", "inet6")),
     Option("BatchMode", "batch_mode", _flag, "Never prompt.", values=_YES_NO),
     Option("BindAddress", "bind_address", _text, "Local address of the connection."),
+    Option("CASignatureAlgorithms", "ca_signature_algorithms", _comma_list, "Algorithms an authority may sign host certificates with."),
+    Option("CertificateFile", "certificate_files", _words, "Certificate to log in with; may be given several times.", accumulates=True),
     Option("Ciphers", "ciphers", _comma_list, "Ciphers allowed, in order; + - ^ change the default list."),
     Option("Compression", "compression", _flag, "Compress the connection.", values=_YES_NO),
     Option("ConnectionAttempts", "connection_attempts", _number(1, 1000), "TCP connects to try before giving up."),
     Option("ConnectTimeout", "connect_timeout_s", _connect_timeout, "Seconds from the start to authenticated."),
+    Option("ForwardAgent", "forward_agent", _forward_agent, "Let the host use the agent: yes, no, or another agent's socket.", values=_YES_NO),
     Option("GlobalKnownHostsFile", "global_known_hosts_files", _words, "Host key files of the system."),
     Option("HashKnownHosts", "hash_known_hosts", _flag, "Hash names written to known_hosts.", values=_YES_NO),
     Option("HostKeyAlgorithms", "host_key_algorithms", _comma_list, "Host key algorithms allowed, in order."),
@@ -248,39 +280,48 @@ OPTIONS: tuple[Option, ...] = (
     Option("IdentitiesOnly", "identities_only", _flag, "Offer no agent key that is not configured.", values=_YES_NO),
     Option("IdentityAgent", "identity_agent", _text, "Socket of the agent, SSH_AUTH_SOCK or none."),
     Option("IdentityFile", "identity_files", _words, "Private key to log in with; may be given several times.", accumulates=True),
+    Option("IPQoS", "ip_qos", _ip_qos, "Type of service of the packets."),
+    Option("KbdInteractiveAuthentication", "kbd_interactive_authentication", _flag, "Allow to be asked questions.", values=_YES_NO),
     Option("KexAlgorithms", "kex_algorithms", _comma_list, "Key exchange algorithms allowed, in order."),
     Option("MACs", "macs", _comma_list, "MAC algorithms allowed, in order."),
+    Option("NoHostAuthenticationForLocalhost", "no_host_authentication_for_localhost", _flag, "Do not check the host key of localhost.", values=_YES_NO),
+    Option("NumberOfPasswordPrompts", "number_of_password_prompts", _number(1, 1000), "Times a person is asked for a password."),
     Option("PasswordAuthentication", "password_authentication", _flag, "Allow password login.", values=_YES_NO),
     Option("Port", "port", _number(1, 65535), "Port to dial."),
     Option("PreferredAuthentications", "preferred_authentications", _comma_list, "Methods to try, in order."),
+    Option("ProxyCommand", "proxy_command", _text_or_none, "Command whose standard input and output are the connection."),
+    Option("ProxyJump", "proxy_jump", _text_or_none, "Hosts to go through, separated by commas."),
     Option("PubkeyAcceptedAlgorithms", "pubkey_accepted_algorithms", _comma_list, "Signature algorithms for login keys."),
-    Option("PubkeyAuthentication", "pubkey_authentication", _flag, "Allow public key login.", values=_YES_NO),
+    Option("PubkeyAuthentication", "pubkey_authentication", _pubkey_authentication, "Allow public key login.", values=_YES_NO),
     Option("RekeyLimit", "rekey_limit_bytes", _rekey_limit, "Bytes after which new keys are negotiated."),
+    Option("RequiredRSASize", "required_rsa_size", _number(1024, 65536), "Smallest RSA key accepted, in bits."),
+    Option("RevokedHostKeys", "revoked_host_keys_files", _words, "File of host keys never to be trusted."),
     Option("ServerAliveCountMax", "server_alive_count_max", _number(1, 1000), "Unanswered keepalives before the link counts as lost."),
     Option("ServerAliveInterval", "server_alive_interval_s", _time, "Seconds between keepalives while a channel is open; 0 turns them off."),
     Option("SetEnv", "set_env", _environment, "Environment variables to send."),
     Option("StrictHostKeyChecking", "strict_host_key_checking", _strictness, "What to do about unknown host keys.", values=("yes", "ask", "accept-new", "no")),
     Option("TCPKeepAlive", "tcp_keep_alive", _flag, "TCP keepalive on the socket.", values=_YES_NO),
+    Option("UpdateHostKeys", "update_host_keys", _update_host_keys, "Learn the host's other keys after login.", values=("yes", "no", "ask")),
     Option("User", "user", _text, "Name to log in as."),
     Option("UserKnownHostsFile", "user_known_hosts_files", _words, "Host key files of the user; the first is written."),
+    Option("CanonicalDomains", help="Domains to look names up in.", treatment="resolving"),
+    Option("CanonicalizeFallbackLocal", help="Use a name as it is if it is in none of them.", treatment="resolving", values=_YES_NO),
+    Option("CanonicalizeHostname", help="Look names up in CanonicalDomains.", treatment="resolving", values=("yes", "no", "always")),
+    Option("CanonicalizeMaxDots", help="Names with more dots are complete.", treatment="resolving"),
+    Option("CanonicalizePermittedCNAMEs", help="Aliases that may be followed.", treatment="resolving"),
+    Option("IgnoreUnknown", help="Keywords that are no mistake though nobody knows them.", treatment="resolving"),
+    Option("Tag", help="A word that Match tagged asks for.", treatment="resolving"),
     *(
         Option(name, help=reason, treatment="refused")
         for name, reason in (
-            ("CanonicalDomains", "names are not canonicalised yet"),
-            ("CanonicalizeHostname", "names are not canonicalised yet"),
-            ("CertificateFile", "certificates are not supported yet"),
             ("DynamicForward", "forwarding is not supported yet"),
-            ("ForwardAgent", "agent forwarding is not supported yet"),
-            ("GSSAPIAuthentication", "Paramiko 5 has no GSSAPI; log in with a key or through the agent"),
+            ("GSSAPIAuthentication", "GSSAPI is not supported; log in with a key or through the agent"),
             ("HostbasedAuthentication", "host-based login is not supported; log in with a key"),
             ("KnownHostsCommand", "commands in settings are not run"),
             ("LocalForward", "forwarding is not supported yet"),
             ("PKCS11Provider", "use the agent: ssh-add -s PROVIDER"),
-            ("ProxyCommand", "gateways are not supported yet"),
-            ("ProxyJump", "gateways are not supported yet"),
             ("RemoteCommand", "give the command to `fleetctl run`"),
             ("RemoteForward", "forwarding is not supported yet"),
-            ("RevokedHostKeys", "revocation lists are not supported yet"),
             ("SecurityKeyProvider", "use the agent for hardware keys"),
             ("SessionType", "give the command to `fleetctl run`"),
         )
@@ -288,15 +329,15 @@ OPTIONS: tuple[Option, ...] = (
     *(
         Option(name, treatment="ignored")
         for name in (
-            "AddKeysToAgent BindInterface CanonicalizeFallbackLocal CanonicalizeMaxDots CanonicalizePermittedCNAMEs "
-            "CASignatureAlgorithms ChannelTimeout CheckHostIP ClearAllForwardings ControlMaster ControlPath ControlPersist "
+            "AddKeysToAgent BindInterface "
+            "ChannelTimeout CheckHostIP ClearAllForwardings ControlMaster ControlPath ControlPersist "
             "EnableEscapeCommandline EnableSSHKeysign EscapeChar ExitOnForwardFailure FingerprintHash ForkAfterAuthentication "
             "ForwardX11 ForwardX11Timeout ForwardX11Trusted GatewayPorts GSSAPIClientIdentity GSSAPIDelegateCredentials GSSAPIKexAlgorithms GSSAPIKeyExchange "
             "GSSAPIRenewalForcesRekey GSSAPIServerIdentity GSSAPITrustDns HostbasedAcceptedAlgorithms "
-            "IgnoreUnknown IPQoS KbdInteractiveAuthentication KbdInteractiveDevices LocalCommand LogLevel LogVerbose "
-            "NoHostAuthenticationForLocalhost NumberOfPasswordPrompts ObscureKeystrokeTiming PermitLocalCommand "
-            "PermitRemoteOpen ProxyUseFdpass RefuseConnection RequestTTY RequiredRSASize SendEnv StdinNull StreamLocalBindMask "
-            "StreamLocalBindUnlink SyslogFacility Tag Tunnel TunnelDevice UpdateHostKeys UseKeychain VerifyHostKeyDNS "
+            "KbdInteractiveDevices LocalCommand LogLevel LogVerbose "
+            "ObscureKeystrokeTiming PermitLocalCommand "
+            "PermitRemoteOpen ProxyUseFdpass RefuseConnection RequestTTY SendEnv StdinNull StreamLocalBindMask "
+            "StreamLocalBindUnlink SyslogFacility Tunnel TunnelDevice UseKeychain VerifyHostKeyDNS "
             "VersionAddendum VisualHostKey WarnWeakCrypto XAuthLocation"
         ).split()
     ),

@@ -5,7 +5,7 @@ Everything is imported where it is needed, so that a command pays only for what 
 behaviour of its own beyond choosing: which inventory, which sinks, which engine.
 """
 
-from fleetctl.wiring.hosts import Selection, find_hosts, is_safe_user, split_words
+from fleetctl.wiring.hosts import Selection, dump_settings, find_hosts, is_safe_user, split_words
 from fleetctl.wiring.labs import lab_status, start_lab, stop_lab
 from fleetctl.wiring.operations import make_command, make_ping
 from fleetctl.wiring.run import open_engine, run_loop
@@ -19,6 +19,7 @@ __all__ = [
     "Screen",
     "Selection",
     "View",
+    "dump_settings",
     "find_hosts",
     "fold",
     "is_safe_user",

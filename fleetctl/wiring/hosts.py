@@ -4,13 +4,24 @@ From a selection to hosts, their settings resolved.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fleetctl.model.errors import Problem
+from fleetctl.model.errors import Problem, UsageError
 from fleetctl.model.host import Host
 from fleetctl.model.secret import Secret
+
+if TYPE_CHECKING:
+    from fleetctl.inventory.load import Inventory
+    from fleetctl.settings.join import Joiner
+    from fleetctl.sshconfig.load import Source
+
+SYSTEM_SSH_CONFIG = Path("/etc/ssh/ssh_config")
+
+IsTrusted = Callable[[Path, bytes], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +35,7 @@ class Selection:
         limit: A pattern; only hosts it means as well are left.
         exclude: A pattern; the hosts it means are left out.
         overrides: (ssh_config keyword, words, option it came from), strongest first.
+        ssh_config: File read in place of the user's and the system's, or ``none``.
         vault_secrets: (vault id or None, password) of vaulted values.
     """
 
@@ -32,13 +44,16 @@ class Selection:
     limit: str | None = None
     exclude: str | None = None
     overrides: Sequence[tuple[str, Sequence[str], str]] = ()
+    ssh_config: str | None = None
     vault_secrets: Sequence[tuple[str | None, Secret]] = ()
 
 
 def find_hosts(
     selection: Selection,
     warn: Callable[[Problem], None],
-    is_trusted: Callable[[Path, bytes], bool] | None = None,
+    is_trusted: IsTrusted | None = None,
+    *,
+    settle: bool = True,
 ) -> tuple[Host, ...]:
     """
     Return the hosts of the selection, in the order of the pattern.
@@ -46,11 +61,35 @@ def find_hosts(
     Args:
         warn: Told what was read but has no effect.
         is_trusted: Asked of a file, with its content, that wants to do what only a trusted one may.
+        settle: Join the settings of ssh_config; without it only names and variables are right.
 
     Raises:
         UsageError: All mistakes in the inventory or on the command line.
         NothingMatched: No host is left.
     """
+    inventory, hosts = _select(selection, warn, is_trusted)
+    files = _ssh_configs(inventory, selection) if settle else []
+    if not settle or not (files or _need_reader(inventory, hosts)):
+        return hosts
+    joiner = _make_joiner(inventory, files, is_trusted)
+    settled = tuple(_settle_all(joiner, hosts))
+    for warning in _without_effect(joiner, selection):
+        warn(warning)
+    return settled
+
+
+def dump_settings(
+    selection: Selection, warn: Callable[[Problem], None], is_trusted: IsTrusted | None = None
+) -> Iterator[str]:
+    """Yield what ``ssh -G`` would print for each host; arguments and errors as `find_hosts`."""
+    inventory, hosts = _select(selection, warn, is_trusted)
+    joiner = _make_joiner(inventory, _ssh_configs(inventory, selection), is_trusted)
+    yield from map(joiner.dump, hosts)
+
+
+def _select(
+    selection: Selection, warn: Callable[[Problem], None], is_trusted: IsTrusted | None
+) -> tuple[Inventory, tuple[Host, ...]]:
     from fleetctl.inventory.load import load_inventory
     from fleetctl.inventory.pattern import select
 
@@ -62,7 +101,112 @@ def find_hosts(
     )
     for warning in inventory.warnings:
         warn(warning)
-    return select(inventory, selection.pattern, limit=selection.limit, exclude=selection.exclude)
+    hosts = select(inventory, selection.pattern, limit=selection.limit, exclude=selection.exclude)
+    return inventory, hosts
+
+
+def _settle_all(joiner: Joiner, hosts: Iterable[Host]) -> Iterator[Host]:
+    """Yield the hosts with the settings that count; all that is wrong is one error."""
+    problems: dict[Problem, None] = {}
+    for host in hosts:
+        try:
+            yield joiner.settle(host)
+        except UsageError as error:
+            problems.update(dict.fromkeys(error.problems))
+    if problems:
+        raise UsageError(problems=list(problems))
+
+
+def _need_reader(inventory: Inventory, hosts: Sequence[Host]) -> bool:
+    """Tell whether there is work for whoever reads ssh_config, though there is no file of it."""
+    from fleetctl.inventory.needs import needs_reader
+
+    return any(
+        needs_reader(each)
+        for host in hosts
+        for each in inventory.assigned(host.name, True).values()
+    )
+
+
+def _ssh_configs(inventory: Inventory, selection: Selection) -> list[tuple[Path, Problem | None]]:
+    """Return the files to read, the strongest first, and what to say if one is missing."""
+    found: list[tuple[Path, Problem | None]] = [
+        (path, place.problem(f"ssh_config: there is no file {path}"))
+        for path, place in inventory.ssh_configs.items()
+    ]
+    given = selection.ssh_config
+    if given is not None:
+        if given != "none":
+            missing = Problem(f"there is no file {given}", "-F")
+            found.append((Path(given).expanduser(), missing))
+        return found
+    import pwd
+
+    user = Path(pwd.getpwuid(os.getuid()).pw_dir, ".ssh", "config")
+    return found + [(path, None) for path in (user, SYSTEM_SSH_CONFIG) if os.path.exists(path)]
+
+
+def _make_joiner(
+    inventory: Inventory,
+    files: Sequence[tuple[Path, Problem | None]],
+    is_trusted: IsTrusted | None,
+) -> Joiner:
+    from fleetctl.settings.commands import look_up_name, run_command
+    from fleetctl.settings.join import Joiner
+    from fleetctl.sshconfig.load import load_config
+    from fleetctl.sshconfig.surroundings import Surroundings
+
+    missing = [problem for path, problem in files if problem and not os.path.exists(path)]
+    if missing:
+        raise UsageError(problems=missing)
+    surroundings = Surroundings.from_process(os.environ)
+    config = load_config(
+        [_source(path, is_named=problem is not None) for path, problem in files],
+        surroundings=surroundings,
+        is_trusted=is_trusted or (lambda _path, _data: False),
+        run=lambda command: run_command(command, surroundings.environment),
+        lookup=look_up_name,
+    )
+    return Joiner(config, inventory.assigned, inventory.hosts)
+
+
+def _source(path: Path, *, is_named: bool) -> Source:
+    from fleetctl.sshconfig.load import Source
+
+    is_system = not is_named and path == SYSTEM_SSH_CONFIG
+    return Source(
+        path,
+        is_system=is_system,
+        is_required=is_named,
+        # As with ssh -F: whether it may do anything is the judge's question.
+        checks_owner=not is_named and not is_system,
+    )
+
+
+def _without_effect(joiner: Joiner, selection: Selection) -> Iterator[Problem]:
+    """
+    Yield one warning for each file that says what is not honoured.
+
+    The user's own file and the system's are written for ssh: there it is no news.
+    """
+    quiet = _ssh_configs_of_ssh(selection)
+    by_file: dict[str, list[str]] = {}
+    for name, origin in sorted(joiner.without_effect.items()):
+        file = origin.partition(", ")[0].rpartition(":")[0]
+        if file and file not in quiet:
+            by_file.setdefault(file, []).append(name)
+    for file, names in by_file.items():
+        what = "has" if len(names) == 1 else "have"
+        yield Problem(f"{', '.join(names)} {what} no effect here", file)
+
+
+def _ssh_configs_of_ssh(selection: Selection) -> frozenset[str]:
+    if selection.ssh_config is not None:
+        return frozenset()
+    import pwd
+
+    home = pwd.getpwuid(os.getuid()).pw_dir
+    return frozenset({str(Path(home, ".ssh", "config")), str(SYSTEM_SSH_CONFIG)})
 
 
 def split_words(text: str) -> tuple[str, ...]:

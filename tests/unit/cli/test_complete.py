@@ -65,7 +65,8 @@ def offered(tmp_path, monkeypatch, capsys):
         ),
         ("run -o port=", []),
         ("run -o nonsense=", []),
-        ("run -o Proxy", []),
+        ("run -o Proxy", ["ProxyCommand=", "ProxyJump="]),
+        ("run -o PKCS", []),
     ],
 )
 def test_what_could_stand_at_the_cursor_is_offered(offered, line, expected):

@@ -73,7 +73,7 @@ def test_all_mistakes_of_the_options_are_told_at_once(capsys):
     """
     code = fleetctl(
         *("ping", "-i", "web1,", "web1", "--identity", "/no/key", "-o", "nonsense"),
-        *("-o", "Prot=22", "-o", "Port=abc", "-o", "ProxyJump=gw", "-T", "soon"),
+        *("-o", "Prot=22", "-o", "Port=abc", "-o", "PKCS11Provider=x", "-T", "soon"),
     )
     assert code == 2
     err = capsys.readouterr().err
@@ -83,7 +83,7 @@ def test_all_mistakes_of_the_options_are_told_at_once(capsys):
         '-o: "Prot" is not a keyword of ssh_config',
         "did you mean Port?",
         "-o: Port: a number from 1 to 65535 is expected",
-        "-o: ProxyJump cannot be used: gateways are not supported yet",
+        "-o: PKCS11Provider cannot be used: use the agent: ssh-add -s PROVIDER",
         "--connect-timeout: ConnectTimeout: a time",
     ):
         assert said in err

@@ -55,22 +55,22 @@ MISTAKES = {
           ssh:
             Prot: 22
             Wurzel: 1
-            ForwardAgent: yes
+            GSSAPIAuthentication: yes
             SessionType: none
             Port: 22
             port: 23
-          hosts: {web1: {ssh: {ProxyJump: gw}}}
+          hosts: {web1: {ssh: {HostbasedAuthentication: yes}}}
         """,
         """
         3:5: "Prot" is not a keyword of ssh_config
         hint: did you mean Port?
         4:5: "Wurzel" is not a keyword of ssh_config
         hint: ssh_config(5) lists the keywords
-        5:5: ForwardAgent cannot be used: agent forwarding is not supported yet
+        5:5: GSSAPIAuthentication cannot be used: GSSAPI is not supported; log in with a key or through the agent
         6:5: SessionType cannot be used: give the command to `fleetctl run`
         8:5: Port is there twice; the first is in line 7
         hint: keep one of them
-        9:24: ProxyJump cannot be used: gateways are not supported yet
+        9:24: HostbasedAuthentication cannot be used: host-based login is not supported; log in with a key
         """,
     ),
     "values": (
@@ -258,9 +258,8 @@ MISTAKES = {
         """
         2:9: HostName: "%n" is none of the tokens %h %%
         4:18: IdentityFile: "~no_such_user/id" names a user who does not exist here
-        4:52: UserKnownHostsFile: "%q" is none of the tokens %h %n %p %r %u %d %%
+        4:52: UserKnownHostsFile: "%q" is none of the tokens %C %L %d %h %i %j %k %l %n %p %r %u %%
         5:18: HostName: "%e" is none of the tokens %h %%
-        5:42: IdentityFile: environment variables are not expanded: "${HOME}/id"; write the path out
         6:18: HostName: "-oProxyCommand=id" begins with "-"
         """,
     ),
@@ -355,14 +354,14 @@ MISTAKES = {
     "what is not read yet": (
         """
         plugin: amazon.aws.aws_ec2
-        ssh_config: ./ssh_config
+        ssh_config: {}
         _meta: {hostvars: {}}
         """,
         """
         1:1: the configuration of an Ansible inventory plugin is not read
         hint: ansible-inventory --list --yaml > hosts.yml, and give that file
-        2:1: a project's own ssh_config is not read yet
-        hint: write the settings under `ssh:`
+        2:13: ssh_config: the name of a file is expected, not a mapping
+        hint: ssh_config: ./ssh_config
         3:1: what a program prints for --list is not read from a file
         hint: give the program itself, or write the hosts as `all: {hosts: {web1: }}`
         """,

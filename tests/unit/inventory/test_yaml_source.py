@@ -228,7 +228,9 @@ def test_a_refused_keyword_may_be_switched_off(load):
     """
     Turning off what is not there is no mistake.
     """
-    inventory = load("all: {ssh: {ForwardAgent: no, ProxyCommand: none}, hosts: {web1: }}")
+    inventory = load(
+        "all: {ssh: {GSSAPIAuthentication: no, PKCS11Provider: none}, hosts: {web1: }}"
+    )
     assert inventory.hosts["web1"].settings.origin == {}
 
 

@@ -206,7 +206,10 @@ def test_the_first_value_wins_and_lists_accumulate():
     assert merge_option(option("Port"), [2222, 22]) == 2222
     files = merge_option(option("IdentityFile"), [("a", "b"), ("b", "c")])
     assert files == ("a", "b", "c")
-    assert [each.name for each in OPTIONS if each.accumulates] == ["IdentityFile"]
+    assert [each.name for each in OPTIONS if each.accumulates] == [
+        "CertificateFile",
+        "IdentityFile",
+    ]
 
 
 def test_keywords_have_no_case_and_near_misses_are_named():
