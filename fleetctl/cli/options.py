@@ -182,13 +182,13 @@ _TARGETS = (
         "--vault-password-file",
         metavar="FILE",
         shell_complete=complete_path,
-        help="Read the password of vaulted values from the first line of a file.",
+        help="Read the password of vaulted values from a file's first line; prompt asks for it.",
     ),
     click.option(
         "--vault-id",
         multiple=True,
-        metavar="LABEL@FILE",
-        help="The same for values vaulted under a label; may be given several times.",
+        metavar="LABEL@FILE|prompt",
+        help="The same for values vaulted under a label; prompt asks; may be given several times.",
     ),
 )
 

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, TypeVar
 from fleetctl.cli.defaults import defaults
 from fleetctl.cli.errors import say
 from fleetctl.cli.options import LoginOptions, TargetOptions
-from fleetctl.cli.secrets import read_secret_file
 from fleetctl.cli.state import lab_directory
+from fleetctl.cli.vault import vault_secrets
 from fleetctl.model.errors import Problem, UsageError
 from fleetctl.model.host import Host
-from fleetctl.model.secret import Secret
 from fleetctl.wiring import (
     Selection,
     dump_settings,
@@ -107,27 +106,6 @@ def choose_ssh_config(login: LoginOptions | None, environ: Mapping[str, str]) ->
     """Return the ssh_config to read in place of the user's: -F, else FLEETCTL_SSH_CONFIG."""
     given = login.ssh_config if login is not None else None
     return given or environ.get("FLEETCTL_SSH_CONFIG") or None
-
-
-def vault_secrets(targets: TargetOptions) -> list[tuple[str | None, Secret]]:
-    """
-    Return the passwords of vaulted values: ``--vault-id LABEL@FILE``, then the one without a label.
-
-    Raises:
-        UsageError: A file cannot be read, or a label has none.
-    """
-    found: list[tuple[str | None, Secret]] = []
-    for text in targets.vault_id:
-        label, at, path = text.partition("@")
-        if not label or not at or not path:
-            raise UsageError(
-                f"--vault-id: {text}: LABEL@FILE is expected", hint="--vault-id prod@FILE"
-            )
-        found.append((label, read_secret_file(path, option="--vault-id", warn=say)))
-    path = targets.vault_password_file or ""
-    if path:
-        found.append((None, read_secret_file(path, option="--vault-password-file", warn=say)))
-    return found
 
 
 def refuse_local(hosts: Sequence[Host]) -> None:

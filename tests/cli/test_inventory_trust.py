@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cli.shell import fleetctl
+from tests.cli.shell import fleetctl, on_terminal
 
 pytestmark = pytest.mark.fleet
 
@@ -90,3 +90,16 @@ def test_vaulted_values_are_opened_with_the_password_given(project):
     assert fleetctl(*words, "--vault-id", "prod@right").out == "web1\n"
     assert fleetctl(*words, "--vault-password-file", "wrong").code == 2
     assert "LABEL@FILE is expected" in fleetctl(*words, "--vault-id", "prod").err
+    assert "no terminal" in fleetctl(*words, "--vault-id", "prod@prompt").err
+    for given, question in (
+        (("--vault-id", "prod@prompt"), "vault password (prod): "),
+        (("--vault-id", "@prompt"), "vault password: "),
+        (("--vault-password-file", "prompt"), "vault password: "),
+    ):
+        with on_terminal(*words, *given) as screen:
+            screen.read_until(question)
+            screen.type("example\n")
+            ended = screen.wait()
+        assert ended.code == 0
+        assert "example" not in ended.out
+        assert ended.out.endswith("web1\n")
