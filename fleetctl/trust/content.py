@@ -24,6 +24,11 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def is_program(data: bytes) -> bool:
+    """Tell whether the system could run a file with this content."""
+    return data.startswith((b"#!", b"\x7fELF"))
+
+
 def read_files(path: Path) -> Iterator[tuple[Path, bytes]]:
     """
     Read a file, or every regular file below a folder; links below it are not followed.

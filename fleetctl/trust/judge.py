@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fleetctl.model.errors import Problem, UsageError
-from fleetctl.trust.content import digest
+from fleetctl.trust.content import digest, is_program
 from fleetctl.trust.permissions import Account, find_stranger
 from fleetctl.trust.store import Record, TrustStore
 
@@ -24,7 +24,8 @@ class Trust:
 
     A file is the user's own if it lies in one of their places, or was named by them, and nobody
     else can write to it or its folder. Everything else came with a project, and is trusted only
-    with the content it had at ``fleetctl trust``.
+    with the content it had at ``fleetctl trust``. A program is run by its path, after its content
+    was judged: nobody else may be able to put another one there.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Trust:
         if record.sha256 != digest(data):
             self._changed[_plain(path)] = record
             return False
-        return True
+        return not is_program(data) or self._stranger(path) is None
 
     def explain(self, problem: Problem) -> Problem:
         """Add to an error that asks for trust why there is none, if that is not plain."""
@@ -84,7 +85,8 @@ class Trust:
             return replace(
                 problem, message=f"{problem.message}; it changed since it was trusted on {day}"
             )
-        stranger = self._stranger(path) if self._is_claimed(path) else None
+        is_trusted = record is None and os.path.realpath(path) in (self._records or {})
+        stranger = self._stranger(path) if is_trusted or self._is_claimed(path) else None
         if stranger is not None:
             return replace(problem, message=f"{problem.message}; it is not yours alone: {stranger}")
         return problem

@@ -112,6 +112,23 @@ def test_trust_goes_with_the_file_not_with_the_way_to_it(judge, store, project, 
     assert all(judge().is_trusted(project / name, b"x") for name in ("one", "two", "ssh_config"))
 
 
+def test_S20_a_program_that_others_can_replace_is_not_trusted(judge, store, project, now):
+    """
+    It is run by its path after it was judged; what is only read is judged as it was read.
+    """
+    program = write(project / "hosts.sh", "#!/bin/sh\n")
+    plain = write(project / "ssh_config", "Port 22\n")
+    for file in (program, plain):
+        trust_it(store, file, now)
+    assert judge().is_trusted(program, b"#!/bin/sh\n")
+    for file in (program, plain):
+        file.chmod(0o666)
+    trust = judge()
+    assert not trust.is_trusted(program, b"#!/bin/sh\n")
+    assert f"{program} can be written by everybody" in explained(trust, program)
+    assert trust.is_trusted(plain, b"Port 22\n")
+
+
 def test_an_own_file_needs_no_records(judge, home, store, state, now):
     """
     With a damaged state folder, what is one's own still works; only project files do not.
