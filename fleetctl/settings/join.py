@@ -26,13 +26,16 @@ from fleetctl.sshconfig.jump import parse_hops
 from fleetctl.sshconfig.keywords import find_keyword
 from fleetctl.sshconfig.names import Destination
 from fleetctl.sshconfig.resolve import Resolved, resolve
+from fleetctl.sshconfig.shared import Shared
 from fleetctl.sshconfig.state import Step, problem_at
 
-_HONOURED = tuple(
-    (option, option.name.lower()) for option in OPTIONS if option.treatment == "honoured"
-)
-#: Treated as honoured, but made here from more than the words.
+#: Made from more than their words: what a host is reached through, and by which address.
 _SPECIAL = frozenset({"hostname", "proxyjump", "proxycommand"})
+_HONOURED = {
+    option.name.lower(): option
+    for option in OPTIONS
+    if option.treatment == "honoured" and option.name.lower() not in _SPECIAL
+}
 _WITHOUT_EFFECT = {
     option.name.lower(): option.name
     for option in OPTIONS
@@ -65,6 +68,9 @@ class Joiner:
     _steps: dict[int, tuple[Assigned, tuple[Step, ...]]] = field(default_factory=dict)
     _values: dict[tuple[str, Value], object] = field(default_factory=dict)
     _hops: dict[Destination, HostSettings] = field(default_factory=dict)
+    # What all hosts have in common for which the same lines count.
+    _common: dict[Shared, tuple[dict[str, Any], dict[str, str]]] = field(default_factory=dict)
+    _chains: dict[str, tuple[HostSettings, ...]] = field(default_factory=dict)
 
     def settle(self, host: Host) -> Host:
         """
@@ -154,12 +160,33 @@ class Joiner:
             hop: The host is a jump host, as it was written.
         """
         name, resolved = self._resolve(own_name, said, hop=hop, is_reached=trail is None)
+        shared = resolved.shared
+        common = self._common.get(shared)
+        if common is None:
+            self._note_without_effect(resolved)
+            common = self._read(resolved, lambda key: key not in shared.varying)
+            self._common[shared] = common
+        own = self._read(resolved, shared.varying.__contains__)
+        values, origin = common[0] | own[0], common[1] | own[1]
+        self._set_address(own_name, said, resolved, values, origin)
+        if hop is not None:
+            values.setdefault("hostname", name)
+            values["user"] = resolved.values["user"][0]
+            values["port"] = int(resolved.values["port"][0])
+        if trail is not None:
+            self._set_gateways(resolved, values, origin, trail)
+        return HostSettings(**values, origin=origin)
+
+    def _read(
+        self, resolved: Resolved, is_wanted: Callable[[str], bool]
+    ) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return fields and origins of those honoured options that are set, and wanted."""
         values: dict[str, Any] = {}
         origin: dict[str, str] = {}
         problems: list[Problem] = []
-        for option, key in _HONOURED:
-            written = resolved.origin.get(key)
-            if written is None or key in _SPECIAL:
+        for key, written in resolved.origin.items():
+            option = _HONOURED.get(key)
+            if option is None or not is_wanted(key):
                 continue
             origin[option.name] = written
             words = resolved.expanded(key)
@@ -171,15 +198,7 @@ class Joiner:
                 problems += problem_at(written, f"{option.name}: {error}").problems
         if problems:
             raise UsageError(problems=problems)
-        self._note_without_effect(resolved)
-        self._set_address(own_name, said, resolved, values, origin)
-        if hop is not None:
-            values.setdefault("hostname", name)
-            values["user"] = resolved.values["user"][0]
-            values["port"] = int(resolved.values["port"][0])
-        if trail is not None:
-            self._set_gateways(resolved, values, origin, trail)
-        return HostSettings(**values, origin=origin)
+        return values, origin
 
     def _parse(self, name: str, parse: Callable[[Value], object], words: Value) -> object:
         """Parse the words of an option; equal words of many hosts once."""
@@ -219,7 +238,12 @@ class Joiner:
                 origin[name] = resolved.origin[key]
         if jump is not None:
             values["proxy_jump"] = jump[0]
-            values["gateways"] = self._gateways(jump[0], origin.get("ProxyJump", ""), trail)
+            chain = None if trail else self._chains.get(jump[0])
+            if chain is None:
+                chain = self._gateways(jump[0], origin.get("ProxyJump", ""), trail)
+                if not trail:
+                    self._chains[jump[0]] = chain
+            values["gateways"] = chain
         elif command := resolved.expanded("proxycommand"):
             if resolved.values["proxyusefdpass"] == ("yes",):
                 message = "ProxyUseFdpass: a connection handed over by ProxyCommand is not taken"
