@@ -33,6 +33,8 @@ from fleetctl.model.secret import Secret
 
 #: Descriptors fleetctl needs besides one per host in flight.
 SPARE_FILES = 40
+#: Its three streams, and what tells of its end.
+_FILES_OF_A_PROGRAM = 4
 
 
 def perform(
@@ -82,7 +84,7 @@ def perform(
         id=make_run_id(datetime.now(UTC), os.urandom(2)),
         label=options.label or render_label(invocation.argv),
         assignments=[Assignment(host, operation) for host in hosts],
-        limits=Limits(forks=fit_open_files(options.forks, len(hosts)), retries=options.retries),
+        limits=Limits(forks=fit_open_files(options.forks, hosts), retries=options.retries),
     )
 
     def warn(message: str) -> None:
@@ -112,13 +114,14 @@ def render_label(argv: Sequence[str]) -> str:
     return shlex.join(argv).encode(errors="surrogateescape").decode(errors="replace")
 
 
-def fit_open_files(forks: int, hosts: int) -> int:
+def fit_open_files(forks: int, hosts: Sequence[Host]) -> int:
     """
     Return how many hosts may be in flight, after raising this process's limit of open files.
 
     Says so if it must be fewer than asked for.
     """
-    wanted = min(forks, hosts) + SPARE_FILES
+    each = max((_FILES_OF_A_PROGRAM if _is_program(host) else 1 for host in hosts), default=1)
+    wanted = min(forks, len(hosts)) * each + SPARE_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return forks
@@ -126,12 +129,17 @@ def fit_open_files(forks: int, hosts: int) -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
     if allowed >= wanted:
         return forks
-    fitting = max(1, allowed - SPARE_FILES)
+    fitting = max(1, (allowed - SPARE_FILES) // each)
     say(
         f"warning: only {allowed} files may be open: {fitting} hosts at once, not {forks}",
         hint="raise the limit: ulimit -n 4096",
     )
     return fitting
+
+
+def _is_program(host: Host) -> bool:
+    """Tell whether a program of this machine is started to reach the host."""
+    return host.connection == "local" or host.settings.proxy_command is not None
 
 
 def _secrets(login: LoginOptions, terminal: Terminal) -> GivenSecrets:

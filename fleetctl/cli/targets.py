@@ -21,8 +21,8 @@ from fleetctl.wiring import (
     Selection,
     dump_settings,
     find_hosts,
-    fold,
     is_safe_user,
+    is_this_machine,
     lab_status,
     split_words,
 )
@@ -53,7 +53,6 @@ def targets_of(
         return find_hosts(selection, _warn, is_trusted, settle=login is not None)
 
     hosts = _look_up(pattern, targets, login, find)
-    refuse_local(hosts)
     timeout = defaults().get("connect_timeout")
     return hosts if timeout is None else tuple(_with_timeout(host, timeout) for host in hosts)
 
@@ -77,7 +76,12 @@ def _look_up(
     problems: list[Problem] = []
     overrides = overrides_of(login, problems) if login is not None else []
     configured = defaults().get("inventory")
-    sources = choose_inventory(targets.inventory, os.environ, say, configured=configured)
+    try:
+        sources = choose_inventory(targets.inventory, os.environ, say, configured=configured)
+    except UsageError:
+        if not is_this_machine(pattern):
+            raise
+        sources = ()
     problems += wrong_users(sources, overrides)
     ssh_config = choose_ssh_config(login, os.environ)
     selection = Selection(
@@ -106,21 +110,6 @@ def choose_ssh_config(login: LoginOptions | None, environ: Mapping[str, str]) ->
     """Return the ssh_config to read in place of the user's: -F, else FLEETCTL_SSH_CONFIG."""
     given = login.ssh_config if login is not None else None
     return given or environ.get("FLEETCTL_SSH_CONFIG") or None
-
-
-def refuse_local(hosts: Sequence[Host]) -> None:
-    """
-    Refuse hosts that are this machine itself: dialling them over SSH is not what was meant.
-
-    Raises:
-        UsageError: Some are.
-    """
-    local = [host.name for host in hosts if host.vars.get("ansible_connection") == "local"]
-    if local:
-        raise UsageError(
-            f"{fold(local)}: ansible_connection local: nothing is run on this machine itself yet",
-            hint=f"leave it out: -x {local[0]}",
-        )
 
 
 class _Judge:

@@ -27,7 +27,7 @@ from fleetctl.model.secret import Secret
 
 
 def _bare_localhost() -> Host:
-    return Host(LOCAL_NAMES[0], ("all",), LOCAL_VARS)
+    return Host(LOCAL_NAMES[0], ("all",), LOCAL_VARS, connection="local")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ class Inventory:
         warnings: What was read but will not have the effect its writer may expect.
         own_hosts: The hosts that each group names itself.
         children: The child groups of each group.
-        localhost: This machine, for a pattern that names it though the inventory does not;
-            ``ansible_connection`` among its variables is ``local``.
+        localhost: This machine, for a pattern that names it though the inventory does not; its
+            connection, and ``ansible_connection`` among its variables, is ``local``.
         vaulted: The vaulted text of the secrets that were vaulted one by one.
         ssh_configs: Files of ssh_config that the sources want read, the strongest first, and where
             they say so.

@@ -21,7 +21,7 @@ from fleetctl.inventory.layers import Layer, Stack, merge_layers
 from fleetctl.inventory.names import check_host_name
 from fleetctl.inventory.tokens import LocalAccount, expand_path, expand_tokens
 from fleetctl.model.errors import Problem, UsageError
-from fleetctl.model.host import Host
+from fleetctl.model.host import ConnectionKind, Host
 from fleetctl.model.settings import HostSettings
 
 #: Names of this machine that need not be in an inventory.
@@ -104,6 +104,12 @@ def resolve(draft: Draft, overrides: Layer, account: LocalAccount) -> Resolved:
     )
 
 
+def _connection_of(variables: Mapping[str, object]) -> ConnectionKind:
+    """Tell how a host is reached; what is neither was refused where it was read."""
+    kind = str(variables.get("ansible_connection", "ssh")).removeprefix("ansible.builtin.")
+    return "local" if kind == "local" else "ssh"
+
+
 def _direct_groups(draft: Draft) -> dict[str, tuple[str, ...]]:
     """Return the groups that name each host, for hosts that are in any."""
     direct: dict[str, tuple[str, ...]] = {}
@@ -173,7 +179,7 @@ class _Resolver:
         if settings is None or any(layer.settings or layer.connection for layer in layers):
             merged = merge_layers((self.overrides, self._merge(layers, lineage)))
             settings = self._settings(name, merged)
-        return Host(name, lineage.groups, variables, settings)
+        return Host(name, lineage.groups, variables, settings, _connection_of(variables))
 
     def assigned(self, name: str, contents: Contents | None, direct: tuple[str, ...]) -> Layer:
         """Return what was said about a host, the command line aside; None for one not written."""

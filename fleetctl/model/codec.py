@@ -62,13 +62,14 @@ def result_to_json(result: HostResult, *, local_user: str | None = None) -> dict
     ``local_user`` is the name that logs in where the settings have no user.
     """
     host = result.host
+    is_local = host.connection == "local"
     outcome = result.outcome
     run = outcome.result or _NO_RESULT
     fields: dict[str, object] = {
         "host": host.name,
         "address": result.address,
-        "port": host.settings.port,
-        "user": host.settings.user or local_user,
+        "port": None if is_local else host.settings.port,
+        "user": local_user if is_local else host.settings.user or local_user,
         "status": outcome.status,
         "changed": outcome.changed,
         "ran": result.ran,

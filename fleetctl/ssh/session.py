@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 from paramiko.message import Message
 
+from fleetctl.model.collector import Collector
 from fleetctl.model.result import ExecResult
-from fleetctl.ssh.collector import Collector
 from fleetctl.ssh.loop_channel import LoopChannel, StreamName
 from fleetctl.ssh.loop_transport import LoopTransport
 

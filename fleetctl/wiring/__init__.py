@@ -5,7 +5,14 @@ Everything is imported where it is needed, so that a command pays only for what 
 behaviour of its own beyond choosing: which inventory, which sinks, which engine.
 """
 
-from fleetctl.wiring.hosts import Selection, dump_settings, find_hosts, is_safe_user, split_words
+from fleetctl.wiring.hosts import (
+    Selection,
+    dump_settings,
+    find_hosts,
+    is_safe_user,
+    is_this_machine,
+    split_words,
+)
 from fleetctl.wiring.labs import lab_status, start_lab, stop_lab
 from fleetctl.wiring.operations import make_command, make_ping
 from fleetctl.wiring.run import open_engine, run_loop
@@ -23,6 +30,7 @@ __all__ = [
     "find_hosts",
     "fold",
     "is_safe_user",
+    "is_this_machine",
     "lab_status",
     "make_command",
     "make_ping",

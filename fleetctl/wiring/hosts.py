@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from fleetctl.settings.join import Joiner
     from fleetctl.sshconfig.load import Source
 
+#: Of a host to read the command line's settings for, when there is no inventory.
+_ANY_NAME = "localhost"
 SYSTEM_SSH_CONFIG = Path("/etc/ssh/ssh_config")
 
 IsTrusted = Callable[[Path, bytes], bool]
@@ -30,7 +32,7 @@ class Selection:
     Which hosts, and what the command line says about reaching them.
 
     Attributes:
-        sources: Files, or lists of hosts with a comma.
+        sources: Files, or lists of hosts with a comma; none if only this machine can be meant.
         pattern: What to select.
         limit: A pattern; only hosts it means as well are left.
         exclude: A pattern; the hosts it means are left out.
@@ -94,11 +96,13 @@ def _select(
     from fleetctl.inventory.pattern import select
 
     inventory = load_inventory(
-        selection.sources,
+        selection.sources or (f"{_ANY_NAME},",),
         overrides=selection.overrides,
         is_trusted=is_trusted,
         vault_secrets=selection.vault_secrets,
     )
+    if not selection.sources:
+        inventory = replace(inventory, hosts={}, groups=dict.fromkeys(inventory.groups, ()))
     for warning in inventory.warnings:
         warn(warning)
     hosts = select(inventory, selection.pattern, limit=selection.limit, exclude=selection.exclude)
@@ -214,6 +218,13 @@ def split_words(text: str) -> tuple[str, ...]:
     from fleetctl.inventory.assign import split_words as split
 
     return split(text)
+
+
+def is_this_machine(pattern: str) -> bool:
+    """Tell whether a pattern is a name of this machine, which needs no inventory."""
+    from fleetctl.inventory.resolve import LOCAL_NAMES
+
+    return pattern in LOCAL_NAMES
 
 
 def is_safe_user(name: str) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fleetctl.model.ports import SecretProvider
+from fleetctl.model.ports import Connector, SecretProvider
 
 if TYPE_CHECKING:
     from fleetctl.engine.local import LocalEngine
@@ -26,15 +26,19 @@ async def open_engine(
     warn: Callable[[str], None],
     live_output: bool,
 ) -> AsyncIterator[LocalEngine]:
-    """Make the engine that speaks SSH from this process; everything it opened is closed after."""
+    """
+    Make the engine that runs commands from this process, over SSH or on this machine itself.
+
+    Everything it opened is closed after.
+    """
+    from fleetctl.engine.by_connection import ByConnection
     from fleetctl.engine.local import LocalEngine
     from fleetctl.ssh.connector import SshConnector
     from fleetctl.ssh.loop import settle_garbage_collector
 
     settle_garbage_collector()
-    connector = SshConnector(
-        secrets=secrets, ask_host_key=ask_host_key, warn=warn, environ=os.environ
-    )
+    ssh = SshConnector(secrets=secrets, ask_host_key=ask_host_key, warn=warn, environ=os.environ)
+    connector = ByConnection(ssh, _make_local)
     # One operation per host and then the end: nobody comes back to an open connection.
     engine = LocalEngine(connector, keep_connections=0, live_output=live_output)
     try:
@@ -42,6 +46,12 @@ async def open_engine(
     finally:
         await engine.aclose()
         await connector.aclose()
+
+
+def _make_local() -> Connector:
+    from fleetctl.local.connector import LocalConnector
+
+    return LocalConnector(environ=os.environ)
 
 
 def run_loop(main: Callable[[], Coroutine[Any, Any, T]]) -> T:

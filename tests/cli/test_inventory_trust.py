@@ -56,17 +56,6 @@ def test_an_inventory_where_others_can_write_is_not_ones_own(project):
     assert "can be written by everybody" in refused.err
 
 
-def test_local_connections_are_refused(project):
-    """
-    A host that is this machine itself is not dialled over SSH instead.
-    """
-    (project / "local.ini").write_text("here ansible_connection=local\nweb1\n")
-    refused = fleetctl("run", "-i", "local.ini", "all", "--", "true")
-    assert refused.code == 2
-    assert "here: ansible_connection local" in refused.err
-    assert fleetctl("hosts", "-i", "local.ini", "all", "-x", "here").out == "web1\n"
-
-
 def test_vaulted_values_are_opened_with_the_password_given(project):
     """
     The password of a vault comes from a file, with or without a label; without one the error says

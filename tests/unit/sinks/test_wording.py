@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 
+from fleetctl.model.collector import Collector
 from fleetctl.sinks.wording import (
     first_line,
     render_count,
@@ -15,7 +16,6 @@ from fleetctl.sinks.wording import (
     shorten,
     split_kept,
 )
-from fleetctl.ssh.collector import Collector
 from tests.unit.sinks import samples
 
 

@@ -1,0 +1,33 @@
+"""
+Opens "connections" to this machine: nothing is dialled and nobody logs in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fleetctl.local.link import LocalLink
+from fleetctl.model.host import Host
+from fleetctl.model.trace import Trace
+
+
+class LocalConnector:
+    """
+    Implements `fleetctl.model.ports.Connector` for hosts that are this machine.
+
+    A host's settings of how to reach and log in to it have no meaning here, its User included:
+    commands run as whoever runs fleetctl. Source: ansible-core, connection plugin ``local``.
+
+    Args:
+        environ: The environment of commands, fleetctl's own.
+    """
+
+    def __init__(self, *, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    async def connect(self, host: Host, trace: Trace, *, open_session: bool) -> LocalLink:
+        """Return at once; the trace gets no phase and no address, because there is none."""
+        return LocalLink(host, self._environ)
+
+    async def aclose(self) -> None:
+        """Do nothing: links share nothing, and belong to their owner."""
