@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from fleetctl.model.errors import FleetError
 from fleetctl.model.events import Event, HostFinished, Stream
+from fleetctl.model.finding import Finding
 from fleetctl.model.host import Host
 from fleetctl.model.operation import ExecRequest, ShellScript
 from fleetctl.model.result import ExecResult, HostResult
@@ -134,7 +135,7 @@ class ScriptedRemote:
     async def shell(self, script: ShellScript) -> ExecResult:
         return self._answer(script, script.script.decode())
 
-    async def connect(self) -> Mapping[str, object]:
+    async def connect(self, findings: list[Finding] | None = None) -> Mapping[str, object]:
         self.logins += 1
         if self._login_failure is not None:
             raise self._login_failure

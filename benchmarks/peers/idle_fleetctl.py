@@ -11,6 +11,7 @@ import asyncio
 from errand import Errand, parse_errand
 from idle_clock import SETTLE_S, start_clock
 
+from fleetctl.model.challenge import Challenge
 from fleetctl.model.host import Host
 from fleetctl.model.secret import Secret
 from fleetctl.model.settings import HostSettings
@@ -26,6 +27,9 @@ class NoSecrets:
     async def password(self, host: Host, user: str) -> Secret | None:
         """None."""
         return None
+
+    async def answers(self, host: Host, user: str, challenge: Challenge) -> None:
+        """None."""
 
     async def passphrase(self, path: str, attempt: int) -> Secret | None:
         """None."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from fleetctl.model.events import Event
     from fleetctl.model.host import Host
     from fleetctl.model.ports import SecretProvider
@@ -61,6 +63,7 @@ class OpenEngine(Protocol):
         ask_host_key: Callable[[UnknownHostKey], Awaitable[bool]] | None,
         warn: Callable[[str], None],
         live_output: bool,
+        login_keys: Path,
     ) -> AbstractAsyncContextManager[StoppableEngine]: ...
 
 

@@ -50,6 +50,7 @@ class LoginOptions:
     password_file: str | None
     identity: tuple[str, ...]
     identity_passphrase_file: str | None
+    prompt: tuple[str, ...]
     option: tuple[str, ...]
     connect_timeout: str | None
     ssh_config: str | None = None
@@ -199,9 +200,10 @@ _LOGIN = (
     ),
     click.option(
         "--password-file",
-        metavar="FILE",
+        metavar="FILE|SOURCE",
         shell_complete=complete_path,
-        help="Read the login password from the first line of a file.",
+        help="Read the login password from the first line of a file, or from env:NAME or "
+        "cmd:COMMAND.",
     ),
     click.option(
         "--identity",
@@ -212,9 +214,17 @@ _LOGIN = (
     ),
     click.option(
         "--identity-passphrase-file",
-        metavar="FILE",
+        metavar="FILE|SOURCE",
         shell_complete=complete_path,
-        help="Read the passphrase of the private keys from the first line of a file.",
+        help="Read the passphrase of the private keys from the first line of a file, or from "
+        "env:NAME or cmd:COMMAND.",
+    ),
+    click.option(
+        "--prompt",
+        multiple=True,
+        metavar="TEXT=SOURCE",
+        help="Answer hosts that ask TEXT when logging in; SOURCE is prompt, file:PATH, env:NAME or "
+        "cmd:COMMAND; repeatable.",
     ),
     click.option(
         "-o",

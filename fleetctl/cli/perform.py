@@ -7,7 +7,6 @@ the engine does with it, is their own business.
 
 from __future__ import annotations
 
-import getpass
 import os
 import resource
 import shlex
@@ -22,14 +21,13 @@ from fleetctl.cli.hostkey import HostKeyPrompt
 from fleetctl.cli.invocation import Invocation, UnknownHostKey
 from fleetctl.cli.logs import set_up_logging
 from fleetctl.cli.options import LoginOptions, RunOptions
-from fleetctl.cli.secrets import GivenSecrets, read_secret_file
+from fleetctl.cli.secrets import given_secrets
+from fleetctl.cli.state import state_directory
 from fleetctl.cli.terminal import Terminal
-from fleetctl.model.errors import UsageError
 from fleetctl.model.events import Notice
 from fleetctl.model.host import Host
 from fleetctl.model.operation import Operation
 from fleetctl.model.run import Assignment, Limits, Run
-from fleetctl.model.secret import Secret
 
 #: Descriptors fleetctl needs besides one per host in flight.
 SPARE_FILES = 40
@@ -63,7 +61,13 @@ def perform(
     """
     set_up_logging(options.verbose, debug=options.debug, stderr=sys.stderr)
     terminal = Terminal()
-    secrets = _secrets(login, terminal)
+    secrets = given_secrets(
+        login,
+        terminal,
+        is_for_one_host=_is_looked_at(hosts, terminal),
+        environ=os.environ,
+        warn=_warn,
+    )
     format_ = auto_format if options.format == "auto" else options.format
     screen = wiring.Screen(
         wiring.View(
@@ -73,6 +77,7 @@ def perform(
             argv=invocation.argv,
             pattern=pattern,
             remote_exit_status=remote_exit_status,
+            details=bool(options.verbose),
         ),
         stdout=sys.stdout,
         stderr=sys.stderr,
@@ -98,6 +103,7 @@ def perform(
             ask_host_key=_host_key_prompt(hosts, terminal),
             warn=warn,
             live_output=format_ in wiring.LIVE_FORMATS,
+            login_keys=state_directory(os.environ) / "login-keys",
         ) as engine:
             return await Drive(engine, screen, fold=wiring.fold).execute(run)
 
@@ -142,38 +148,6 @@ def _is_program(host: Host) -> bool:
     return host.connection == "local" or host.settings.proxy_command is not None
 
 
-def _secrets(login: LoginOptions, terminal: Terminal) -> GivenSecrets:
-    password = passphrase = None
-    if login.ask_pass and login.password_file is not None:
-        raise UsageError(
-            "--ask-pass and --password-file cannot be combined",
-            hint="one of them says where the password is",
-        )
-    if login.ask_pass:
-        password = _ask_password(terminal)
-    elif login.password_file is not None:
-        password = read_secret_file(login.password_file, option="--password-file", warn=_warn)
-    if login.identity_passphrase_file is not None:
-        passphrase = read_secret_file(
-            login.identity_passphrase_file, option="--identity-passphrase-file", warn=_warn
-        )
-    return GivenSecrets(terminal, password=password, passphrase=passphrase)
-
-
-def _ask_password(terminal: Terminal) -> Secret:
-    if not terminal.is_there:
-        raise UsageError(
-            "--ask-pass: there is no terminal to ask on", hint="give --password-file FILE"
-        )
-    try:
-        answer = getpass.getpass("login password: ")
-    except EOFError:
-        answer = ""
-    if not answer:
-        raise UsageError("--ask-pass: no password was given")
-    return Secret(answer)
-
-
 def _warn(message: str) -> None:
     say(f"warning: {message}")
 
@@ -182,6 +156,8 @@ def _host_key_prompt(
     hosts: Sequence[Host], terminal: Terminal
 ) -> Callable[[UnknownHostKey], Awaitable[bool]] | None:
     """Return whom to ask about an unknown host key: only somebody who looks at one host."""
-    if len(hosts) != 1 or not sys.stdin.isatty() or not terminal.is_there:
-        return None
-    return HostKeyPrompt(terminal).ask
+    return HostKeyPrompt(terminal).ask if _is_looked_at(hosts, terminal) else None
+
+
+def _is_looked_at(hosts: Sequence[Host], terminal: Terminal) -> bool:
+    return len(hosts) == 1 and sys.stdin.isatty() and terminal.is_there

@@ -1,22 +1,34 @@
 """
-Where passwords and passphrases come from: the terminal, or files named on the command line.
+What hosts may want to know, answered from the command line, the inventory or by a person.
 
-Each is asked for at most once. Nothing here shows, logs or stores one.
+Each secret is got at most once. Nothing here shows, logs or stores one.
 """
 
 from __future__ import annotations
 
-import os
-import stat
-from collections.abc import Callable
+import getpass
+from collections.abc import Callable, Mapping, Sequence
 
-from fleetctl.cli.terminal import Person
+from fleetctl.cli.options import LoginOptions
+from fleetctl.cli.terminal import Person, Terminal
+from fleetctl.model.challenge import Challenge, Prompt
 from fleetctl.model.errors import UsageError
 from fleetctl.model.host import Host
 from fleetctl.model.secret import Secret
-from fleetctl.wiring import one_visible_line
+from fleetctl.secrets.reader import SecretReader
+from fleetctl.secrets.source import (
+    PromptRule,
+    SecretSource,
+    parse_prompt_rule,
+    parse_source,
+    read_secret_file,
+)
+from fleetctl.wiring import one_visible_line, visible_text
 
-MAX_FILE_BYTES = 64 * 1024
+__all__ = ["GivenSecrets", "given_secrets", "read_secret_file"]
+
+#: Host variables that hold the login password. Source: Ansible's documentation.
+PASSWORD_VARIABLES = ("ansible_password", "ansible_ssh_pass", "ansible_ssh_password")
 
 
 class GivenSecrets:
@@ -25,55 +37,174 @@ class GivenSecrets:
 
     A passphrase file answers for all identity files. Without one the person is asked, as often as
     the connection layer wants to know.
+
+    Args:
+        person: Who is asked.
+        password: Where the login password comes from, before the variables of the host.
+        passphrase: Where the passphrase of all identity files comes from.
+        rules: Answers to questions of hosts, the first that fits.
+        is_for_one_host: A person looks at this one host and may be asked whatever it asks.
     """
 
     def __init__(
         self,
         person: Person,
         *,
-        password: Secret | None = None,
-        passphrase: Secret | None = None,
+        password: SecretSource | None = None,
+        passphrase: SecretSource | None = None,
+        rules: Sequence[PromptRule] = (),
+        is_for_one_host: bool = False,
     ) -> None:
         self._person = person
         self._password = password
         self._passphrase = passphrase
+        self._rules = rules
+        self._is_for_one_host = is_for_one_host
+        self._reader = SecretReader(lambda question: person.ask(question, echo=False))
 
     async def password(self, host: Host, user: str) -> Secret | None:
-        """Return the one login password that was given, whatever the host."""
-        return self._password
+        """
+        Return the login password: of the command line, else the host's own, else None.
+
+        Raises:
+            FleetError: ``auth.no_method``: the program that knows it failed.
+        """
+        if self._password is not None:
+            return await self._reader.read(
+                self._password, question="login password: ", tokens=_tokens(host, user)
+            )
+        for name in PASSWORD_VARIABLES:
+            value = host.vars.get(name)
+            if isinstance(value, Secret):
+                return value
+            if isinstance(value, str) and value:
+                return Secret(value)
+        return None
 
     async def passphrase(self, path: str, attempt: int) -> Secret | None:
-        """Return the passphrase from the file at the first attempt, which is 0, or ask."""
+        """Return the passphrase from its source at the first attempt, which is 0, or ask."""
         if self._passphrase is not None:
-            return self._passphrase if attempt == 0 else None
+            if attempt > 0:
+                return None
+            return await self._reader.read(self._passphrase, question="passphrase: ", tokens={})
         again = "wrong passphrase; " if attempt else ""
         question = f"{again}passphrase of {one_visible_line(path)}: "
         answer = await self._person.ask(question, echo=False)
         return Secret(answer) if answer else None
 
+    async def answers(self, host: Host, user: str, challenge: Challenge) -> list[Secret] | None:
+        """
+        Answer a host's questions: by the rules, with the password, or by asking a person.
 
-def read_secret_file(path: str, *, option: str, warn: Callable[[str], None]) -> Secret:
+        The password answers only a single hidden question that speaks of a password. What was
+        wrong once is not given again, except by a person.
+
+        Raises:
+            FleetError: ``auth.no_method``: the program that knows an answer failed.
+        """
+        rules = [self._rule_for(prompt, challenge) for prompt in challenge.prompts]
+        if challenge.wants_password and challenge.attempt == 0 and rules == [None]:
+            password = await self.password(host, user)
+            if password is not None:
+                return [password]
+        can_ask = self._is_for_one_host and not host.settings.batch_mode
+        if None in rules and not can_ask:
+            return None
+        heading = _heading(challenge)
+        found = []
+        for prompt, rule in zip(challenge.prompts, rules, strict=True):
+            if rule is None:
+                answer = await self._ask(f"{heading}({user}@{host.name}) ", prompt)
+                heading = ""
+            else:
+                answer = await self._reader.read(
+                    rule.source,
+                    question=one_visible_line(rule.text.strip()) + " ",
+                    tokens=_tokens(host, user),
+                    again=True,
+                )
+            if answer is None or (challenge.wants_password and not answer):
+                return None
+            found.append(answer)
+        return found
+
+    def _rule_for(self, prompt: Prompt, challenge: Challenge) -> PromptRule | None:
+        if challenge.attempt > 0:
+            return None
+        return next((rule for rule in self._rules if rule.fits(prompt.text)), None)
+
+    async def _ask(self, heading: str, prompt: Prompt) -> Secret | None:
+        question = heading + one_visible_line(prompt.text.rstrip()) + " "
+        answer = await self._person.ask(question, echo=not prompt.is_hidden)
+        return None if answer is None else Secret(answer)
+
+
+def given_secrets(
+    login: LoginOptions,
+    terminal: Terminal,
+    *,
+    is_for_one_host: bool,
+    environ: Mapping[str, str],
+    warn: Callable[[str], None],
+) -> GivenSecrets:
     """
-    Return the first line of a file.
+    Return what the command line says about secrets; asks for the password of ``-k`` at once.
 
     Args:
-        option: The option that named it, for messages.
-        warn: Told if others can read the file.
+        is_for_one_host: One host was chosen and somebody looks at it.
+        environ: Where ``env:NAME`` is looked up.
+        warn: Told about files that others can read.
 
     Raises:
-        UsageError: It cannot be read, is empty or is no text.
+        UsageError: A secret cannot be had; nobody was contacted.
     """
+    if login.ask_pass and login.password_file is not None:
+        raise UsageError(
+            "--ask-pass and --password-file cannot be combined",
+            hint="one of them says where the password is",
+        )
+
+    def source(text: str | None, option: str) -> SecretSource | None:
+        if text is None:
+            return None
+        if text.startswith(("env:", "cmd:", "file:")):
+            return parse_source(text, where=option, environ=environ, warn=warn)
+        return read_secret_file(text, option=option, warn=warn)
+
+    return GivenSecrets(
+        terminal,
+        password=_ask_password(terminal)
+        if login.ask_pass
+        else source(login.password_file, "--password-file"),
+        passphrase=source(login.identity_passphrase_file, "--identity-passphrase-file"),
+        rules=[parse_prompt_rule(text, environ=environ, warn=warn) for text in login.prompt],
+        is_for_one_host=is_for_one_host,
+    )
+
+
+def _ask_password(terminal: Terminal) -> Secret:
+    if not terminal.is_there:
+        raise UsageError(
+            "--ask-pass: there is no terminal to ask on", hint="give --password-file FILE"
+        )
     try:
-        with open(os.path.expanduser(path), "rb") as stream:
-            mode = os.fstat(stream.fileno()).st_mode
-            line = stream.read(MAX_FILE_BYTES).partition(b"\n")[0].rstrip(b"\r")
-    except OSError as error:
-        raise UsageError(f"{option}: {path}: {error.strerror}") from None
-    if stat.S_ISREG(mode) and mode & (stat.S_IRWXG | stat.S_IRWXO):
-        warn(f"{option}: {path} can be read by others: chmod 600 {path}")
-    if not line:
-        raise UsageError(f"{option}: the first line of {path} is empty")
-    try:
-        return Secret(line.decode())
-    except UnicodeDecodeError:
-        raise UsageError(f"{option}: the first line of {path} is not UTF-8") from None
+        answer = getpass.getpass("login password: ")
+    except EOFError:
+        answer = ""
+    if not answer:
+        raise UsageError("--ask-pass: no password was given")
+    return Secret(answer)
+
+
+def _tokens(host: Host, user: str) -> Mapping[str, str]:
+    """Return what stands for what in commands, as in ssh_config(5), TOKENS."""
+    return {"h": host.hostname, "n": host.name, "p": str(host.settings.port), "r": user}
+
+
+def _heading(challenge: Challenge) -> str:
+    """Return what a host says about its questions, escaped, above the first of them."""
+    lines = [challenge.name, challenge.instruction]
+    if challenge.attempt:
+        lines.append("That was wrong.")
+    text = "\n".join(line.strip() for line in lines if line.strip())
+    return visible_text(text) + "\n" if text else ""

@@ -23,6 +23,8 @@ class ExecRequest:
 
     Attributes:
         command: Sent exactly as it is; the login shell of the host interprets it.
+        is_subsystem: ``command`` is the name of a subsystem of the SSH server instead, such as
+            ``sftp``; no shell sees it, and EOF is sent when it has answered.
         stdin: Bytes to send before EOF; EOF is sent at once when empty.
         env: Sent as ``env`` channel requests; sshd drops names it does not accept.
         timeout_s: Limit for the command, None for none.
@@ -38,6 +40,7 @@ class ExecRequest:
     timeout_s: float | None = None
     max_output_bytes: int = DEFAULT_MAX_OUTPUT_BYTES
     pty: bool = False
+    is_subsystem: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Protocol
 
+from fleetctl.model.challenge import Challenge
 from fleetctl.model.events import Event, Stream
 from fleetctl.model.host import Host
 from fleetctl.model.operation import ExecRequest
@@ -54,6 +55,15 @@ class SecretProvider(Protocol):
         """
         ...
 
+    async def answers(self, host: Host, user: str, challenge: Challenge) -> Sequence[Secret] | None:
+        """
+        Return the answers to a host's questions, all of them in order, or None.
+
+        Asked for whatever the host wants to know beyond `password`, and for another password after
+        one that was wrong. The questions are the host's words: bounded, not escaped.
+        """
+        ...
+
 
 class Link(Protocol):
     """One authenticated connection to one host."""
@@ -62,7 +72,11 @@ class Link(Protocol):
     def is_open(self) -> bool: ...
 
     def facts(self) -> Mapping[str, object]:
-        """Return ``server_version``, ``cipher``, ``host_key_type`` and ``auth_method``."""
+        """
+        Return ``server_version``, ``cipher``, ``host_key_type`` and ``auth_method``.
+
+        Each is None for a host that is this machine itself, which has ``connection`` as well.
+        """
         ...
 
     async def exec(

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from fleetctl.model.finding import Finding
 from fleetctl.model.host import Host
 from fleetctl.model.operation import ExecRequest, ShellScript
 from fleetctl.model.result import ExecResult
@@ -36,9 +37,12 @@ class Remote(Protocol):
         """Feed the login shell; same errors as `exec`."""
         ...
 
-    async def connect(self) -> Mapping[str, object]:
+    async def connect(self, findings: list[Finding] | None = None) -> Mapping[str, object]:
         """
         Log in without running anything; same errors as `exec` up to ``auth``.
+
+        Args:
+            findings: Gets what was found out on the way, of a login that fails too.
 
         Returns:
             What was agreed on: ``server_version``, ``cipher``, ``host_key_type``, ``auth_method``.

@@ -57,7 +57,11 @@ class HostSettings:
     macs: tuple[str, ...] = ()
     kex_algorithms: tuple[str, ...] = ()
     pubkey_accepted_algorithms: tuple[str, ...] = ()
-    preferred_authentications: tuple[str, ...] = ("publickey", "password")
+    preferred_authentications: tuple[str, ...] = (
+        "publickey",
+        "keyboard-interactive",
+        "password",
+    )
     pubkey_authentication: bool = True
     password_authentication: bool = True
     batch_mode: bool = False

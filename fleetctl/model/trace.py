@@ -5,8 +5,30 @@ What happened to one host so far: filled in while it is tried, read when its res
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
+from fleetctl.model.finding import Finding
 from fleetctl.model.result import ExecResult, PhaseTimes, Ran
+
+
+class Turn(Protocol):
+    """
+    A host's turn to work, which it lends to another while it can only wait.
+
+    Limits on how many hosts work at once count those that have their turn.
+    """
+
+    def lend(self) -> None:
+        """Let another work meanwhile; does nothing if it is lent already."""
+        ...
+
+    async def take_back(self) -> None:
+        """Wait for a turn again; does nothing if it is not lent."""
+        ...
+
+    def notice(self, message: str) -> None:
+        """Tell the operator what is waited for, and why."""
+        ...
 
 
 @dataclass(slots=True)
@@ -19,6 +41,8 @@ class Trace:
         address: IP address reached.
         phase: The phase being worked on, for deadlines.
         partial: What a command had done when it was interrupted.
+        findings: What was found out on the way, where somebody wants to know.
+        turn: Lent while the host only waits; None if nobody else could use it.
         resolve_s: Seconds, like the other times; None for a phase not entered.
     """
 
@@ -26,12 +50,18 @@ class Trace:
     address: str | None = None
     phase: str = "resolve"
     partial: ExecResult | None = None
+    findings: list[Finding] | None = None
+    turn: Turn | None = None
     resolve_s: float | None = None
     connect_s: float | None = None
     kex_s: float | None = None
     auth_s: float | None = None
     session_s: float | None = None
     command_s: float | None = None
+
+    def start_over(self) -> None:
+        """Another try to connect begins: what the last one reached does not count."""
+        self.address = self.resolve_s = self.connect_s = self.kex_s = self.auth_s = None
 
     def phases(self) -> PhaseTimes:
         """Return the times so far as a value."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import socket
 from pathlib import Path
-from time import monotonic
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -20,8 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from fleetctl.lab.layout import write_private
 from fleetctl.model.trace import Trace
-from fleetctl.ssh import identity as identity_module
-from fleetctl.ssh.identity import PASSPHRASE_ATTEMPTS
+from fleetctl.ssh import key_file
+from fleetctl.ssh.key_file import PASSPHRASE_ATTEMPTS
 from tests.support.drive import Secrets, connected, connecting, failed_login, log_in, run_async
 from tests.support.keys import agent, authorize, keygen
 
@@ -159,13 +158,13 @@ def test_each_file_is_loaded_once(fleet, tmp_path, monkeypatch):
     for lab_host in lab_hosts:
         authorize(lab_host, key)
     loads: list[tuple[str, bool]] = []
-    load = identity_module.load_identity_file
+    load = key_file.load_identity_file
 
     def counted(path, passphrase):
         loads.append((path, passphrase is not None))
         return load(path, passphrase)
 
-    monkeypatch.setattr(identity_module, "load_identity_file", counted)
+    monkeypatch.setattr(key_file, "load_identity_file", counted)
     secrets = Secrets(passphrases=["right"])
     others = [(), (str(fleet.identity),)]
     hosts = [
@@ -302,7 +301,7 @@ def test_dead_agent(fleet, lab_host, tmp_path):
 
 def test_silent_agent(fleet, tmp_path):
     """
-    An agent that takes the question and never answers costs 2 s in all, not per host (F29).
+    An agent that takes the question and never answers is asked once, not per host (F29).
     """
     path = str(tmp_path / "silent.sock")
     warnings: list[str] = []
@@ -316,13 +315,15 @@ def test_silent_agent(fleet, tmp_path):
 
         async def main():
             async with connecting(warnings=warnings) as connector:
-                started = monotonic()
                 for host in hosts:
                     async with connected(host, connector=connector) as connection:
                         assert (await connection.exec("exit 7")).exit_status == 7
-                return monotonic() - started
 
-        assert run_async(main) < 3.5
+        run_async(main)
+        listener.setblocking(False)
+        listener.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            listener.accept()
     assert len(warnings) == 1
     assert "no answer" in warnings[0]
 

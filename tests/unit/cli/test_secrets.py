@@ -8,10 +8,13 @@ import asyncio
 
 import pytest
 
-from fleetctl.cli.secrets import GivenSecrets, read_secret_file
+from fleetctl.cli.secrets import PASSWORD_VARIABLES, GivenSecrets, read_secret_file
+from fleetctl.model.challenge import Challenge, Prompt
 from fleetctl.model.errors import UsageError
 from fleetctl.model.host import Host
 from fleetctl.model.secret import Secret
+from fleetctl.model.settings import HostSettings
+from fleetctl.secrets.source import AskPerson, Command, PromptRule
 from tests.unit.cli.fakes import FakeEngine, fleetctl
 
 
@@ -74,6 +77,132 @@ def test_one_password_is_for_all_hosts():
     provider = GivenSecrets(Person(), password=Secret("x"))
     assert asyncio.run(ask(provider)) == [Secret("x"), Secret("x")]
     assert asyncio.run(ask(GivenSecrets(Person()))) == [None, None]
+
+
+@pytest.mark.parametrize("name", PASSWORD_VARIABLES)
+@pytest.mark.parametrize("value", ["own", Secret("own")], ids=["text", "vaulted"])
+def test_a_host_may_have_a_password_of_its_own(name, value):
+    """
+    Its variable counts where the command line says nothing.
+    """
+    host = Host("web1", vars={name: value})
+
+    async def ask(provider):
+        return await provider.password(host, "deploy")
+
+    assert asyncio.run(ask(GivenSecrets(Person()))) == Secret("own")
+    given = GivenSecrets(Person(), password=Secret("given"))
+    assert asyncio.run(ask(given)) == Secret("given")
+
+
+def test_a_program_may_know_the_password_of_each_host():
+    """
+    The tokens of ssh_config stand for host and user.
+    """
+    provider = GivenSecrets(Person(), password=Command("echo %n-%r-%h"))
+    host = Host("web1", settings=HostSettings(hostname="10.0.0.1"))
+
+    async def ask():
+        return await provider.password(host, "deploy")
+
+    assert asyncio.run(ask()) == Secret("web1-deploy-10.0.0.1")
+
+
+PASSWORD = Prompt("Password: ", is_hidden=True)
+CODE = Prompt("Verification code: ", is_hidden=True)
+
+
+def answers(provider, *prompts, attempt=0, host=None, **texts):
+    challenge = Challenge(prompts, attempt=attempt, **texts)
+    return asyncio.run(provider.answers(host or Host("web1"), "deploy", challenge))
+
+
+def test_rules_answer_the_questions_they_fit():
+    """
+    Each question gets the first rule that fits, in the order of the questions.
+    """
+    provider = GivenSecrets(
+        Person("999"),
+        password=Secret("pw"),
+        rules=[
+            PromptRule("Verification", Secret("123")),
+            PromptRule("code", Secret("never")),
+            PromptRule("token", AskPerson()),
+        ],
+    )
+    assert answers(provider, CODE) == [Secret("123")]
+    assert answers(provider, Prompt("Token? ", is_hidden=True), CODE) == [
+        Secret("999"),
+        Secret("123"),
+    ]
+
+
+def test_S10_the_password_is_given_only_where_one_is_asked_for():
+    """
+    S10: one hidden question that says password; not next to another, not shown, not again.
+    """
+    provider = GivenSecrets(Person(), password=Secret("pw"))
+    assert answers(provider, PASSWORD) == [Secret("pw")]
+    assert answers(provider, PASSWORD, attempt=1) is None
+    assert answers(provider, PASSWORD, PASSWORD) is None
+    assert answers(provider, CODE) is None
+    assert answers(provider, Prompt("Password: ", is_hidden=False)) is None
+
+
+def test_nobody_is_asked_for_many_hosts_or_in_batch_mode():
+    """
+    A question that nothing answers fails that host; a person is asked for one host only.
+    """
+    person = Person("x", "y")
+    assert answers(GivenSecrets(person), CODE) is None
+    batch = Host("web1", settings=HostSettings(batch_mode=True))
+    assert answers(GivenSecrets(person, is_for_one_host=True), CODE, host=batch) is None
+    assert person.questions == []
+
+
+def test_a_person_sees_what_one_host_asks():
+    """
+    Who asks, what it says, and the question; what is typed is shown only if the host wants that.
+    """
+    person = Person("123", "joe")
+    provider = GivenSecrets(person, is_for_one_host=True)
+    shown = Prompt("Name:", is_hidden=False)
+    found = answers(provider, CODE, shown, name="Login", instruction="Two questions.")
+    assert found == [Secret("123"), Secret("joe")]
+    assert person.questions == [
+        ("Login\nTwo questions.\n(deploy@web1) Verification code: ", False),
+        ("(deploy@web1) Name: ", True),
+    ]
+
+
+def test_S01_what_a_host_asks_is_escaped():
+    """
+    S01: control characters in a question do nothing to the terminal.
+    """
+    person = Person("x")
+    provider = GivenSecrets(person, is_for_one_host=True)
+    answers(provider, Prompt("\x1b[2Jcode\n: ", is_hidden=True), instruction="\x1b]0;x\x07")
+    assert "\x1b" not in person.questions[0][0]
+    assert "\x07" not in person.questions[0][0]
+
+
+def test_a_person_may_type_a_password_again():
+    """
+    After a wrong one the question says so; an empty line gives up.
+    """
+    person = Person("second", "")
+    provider = GivenSecrets(person, password=Secret("wrong"), is_for_one_host=True)
+    assert answers(provider, PASSWORD, attempt=1) == [Secret("second")]
+    assert person.questions[0][0].startswith("That was wrong.\n")
+    assert answers(provider, PASSWORD, attempt=2) is None
+
+
+def test_an_empty_answer_is_an_answer_where_no_password_is_asked_for():
+    """
+    Return alone is what some second factors wait for.
+    """
+    provider = GivenSecrets(Person(""), is_for_one_host=True)
+    assert answers(provider, Prompt("Press Enter:", is_hidden=True)) == [Secret("")]
 
 
 def secret_file(tmp_path, content, *, mode=0o600):

@@ -1,0 +1,3 @@
+"""
+Where secrets come from: a person, a file, the environment, a program. Depends on the model only.
+"""
