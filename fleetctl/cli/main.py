@@ -33,10 +33,12 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 COMMANDS = {
     "run": ("run", "Run a command on every host of a pattern."),
     "ping": ("ping", "Reach every host of a pattern and log in."),
+    "doctor": ("doctor", "Find out why a host cannot be reached or logged in to."),
     "hosts": ("hosts", "Show which hosts a pattern means; contacts nobody."),
     "lab": ("lab", "A throw-away fleet on this machine, to try things on."),
     "inventory": ("inventory", "What is in the inventory: list, show, check."),
     "config": ("config", "Show every setting of a host and the line that set it."),
+    "hostkeys": ("hostkeys", "Look at, enroll, check, replace and remove host keys."),
     "trust": ("trust", "Let a project's files run commands or weaken checks."),
     "completion": ("completion", "Print the script that makes a shell complete fleetctl."),
     "demo": ("demo", "See it work: a lab, the main commands, and all cleaned up."),

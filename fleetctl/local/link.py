@@ -59,6 +59,9 @@ class LocalLink:
         trace.phase = "session"
         if not self.is_open:
             raise _lost(None)
+        if request.is_subsystem:
+            message = f"this machine has no subsystem {request.command} without an SSH server"
+            raise FleetError("exec.refused", message)
         started = monotonic()
         process = Process(start(request, self._environment(request)))
         trace.ran = "yes"

@@ -5,6 +5,7 @@ Everything is imported where it is needed, so that a command pays only for what 
 behaviour of its own beyond choosing: which inventory, which sinks, which engine.
 """
 
+from fleetctl.wiring.deeds import demands_in
 from fleetctl.wiring.hosts import (
     Selection,
     dump_settings,
@@ -14,7 +15,7 @@ from fleetctl.wiring.hosts import (
     split_words,
 )
 from fleetctl.wiring.labs import lab_status, start_lab, stop_lab
-from fleetctl.wiring.operations import make_command, make_ping
+from fleetctl.wiring.operations import make_command, make_doctor, make_ping
 from fleetctl.wiring.run import open_engine, run_loop
 from fleetctl.wiring.screen import LIVE_FORMATS, ColorChoice, Format, Screen, View
 from fleetctl.wiring.words import fold, one_visible_line, visible_text
@@ -26,6 +27,7 @@ __all__ = [
     "Screen",
     "Selection",
     "View",
+    "demands_in",
     "dump_settings",
     "find_hosts",
     "fold",
@@ -33,6 +35,7 @@ __all__ = [
     "is_this_machine",
     "lab_status",
     "make_command",
+    "make_doctor",
     "make_ping",
     "one_visible_line",
     "open_engine",

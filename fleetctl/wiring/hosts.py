@@ -5,7 +5,7 @@ From a selection to hosts, their settings resolved.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,8 @@ from fleetctl.model.secret import Secret
 if TYPE_CHECKING:
     from fleetctl.inventory.load import Inventory
     from fleetctl.settings.join import Joiner
+    from fleetctl.sshconfig.config import Config
+    from fleetctl.sshconfig.dialect import Dialect
     from fleetctl.sshconfig.load import Source
 
 #: Of a host to read the command line's settings for, when there is no inventory.
@@ -73,9 +75,16 @@ def find_hosts(
     files = _ssh_configs(inventory, selection) if settle else []
     if not settle or not (files or _need_reader(inventory, hosts)):
         return hosts
-    joiner = _make_joiner(inventory, files, is_trusted)
+    from fleetctl.sshconfig.finish import default_values
+    from fleetctl.wiring.dialects import known_dialect, own_dialect
+
+    judge = _Judge(is_trusted, _files_of_ssh(files))
+    config = _read_config(selection, files, judge, known_dialect())
+    own = own_dialect()
+    defaults = default_values(config.surroundings, own)
+    joiner = _make_joiner(inventory, replace(config, dialect=own, defaults=defaults))
     settled = tuple(_settle_all(joiner, hosts))
-    for warning in _without_effect(joiner, selection):
+    for warning in _without_effect(joiner, judge.asked_for):
         warn(warning)
     return settled
 
@@ -85,8 +94,12 @@ def dump_settings(
 ) -> Iterator[str]:
     """Yield what ``ssh -G`` would print for each host; arguments and errors as `find_hosts`."""
     inventory, hosts = _select(selection, warn, is_trusted)
-    joiner = _make_joiner(inventory, _ssh_configs(inventory, selection), is_trusted)
-    yield from map(joiner.dump, hosts)
+    from fleetctl.sshconfig.dialect import OPENSSH_9_2
+
+    files = _ssh_configs(inventory, selection)
+    judge = _Judge(is_trusted, _files_of_ssh(files))
+    config = _read_config(selection, files, judge, OPENSSH_9_2)
+    yield from map(_make_joiner(inventory, config).dump, hosts)
 
 
 def _select(
@@ -123,12 +136,11 @@ def _settle_all(joiner: Joiner, hosts: Iterable[Host]) -> Iterator[Host]:
 
 def _need_reader(inventory: Inventory, hosts: Sequence[Host]) -> bool:
     """Tell whether there is work for whoever reads ssh_config, though there is no file of it."""
-    from fleetctl.inventory.needs import needs_reader
+    from fleetctl.settings.needs import needs_reader
 
     return any(
-        needs_reader(each)
+        host.connection != "local" and needs_reader(host.name, inventory.assigned(host.name, True))
         for host in hosts
-        for each in inventory.assigned(host.name, True).values()
     )
 
 
@@ -150,27 +162,69 @@ def _ssh_configs(inventory: Inventory, selection: Selection) -> list[tuple[Path,
     return found + [(path, None) for path in (user, SYSTEM_SSH_CONFIG) if os.path.exists(path)]
 
 
-def _make_joiner(
-    inventory: Inventory,
+def _files_of_ssh(files: Iterable[tuple[Path, Problem | None]]) -> frozenset[Path]:
+    """Return those of the files that were written for ssh: nobody named them to us."""
+    return frozenset(path for path, problem in files if problem is None)
+
+
+class _Judge:
+    """
+    Says which files may do anything, and keeps which of them somebody had us read.
+
+    Attributes:
+        asked_for: Files that were named to us, and what they include.
+    """
+
+    def __init__(self, is_trusted: IsTrusted | None, of_ssh: frozenset[Path]) -> None:
+        self.asked_for: set[str] = set()
+        self._is_trusted = is_trusted
+        self._of_ssh = of_ssh
+        self._is_ssh = False
+
+    def __call__(self, path: Path, data: bytes) -> bool:
+        # The files of ssh are the last to be read, each followed by what it includes.
+        self._is_ssh = self._is_ssh or path in self._of_ssh
+        if not self._is_ssh:
+            self.asked_for.add(str(path))
+        return self._is_trusted is not None and self._is_trusted(path, data)
+
+
+def _read_config(
+    selection: Selection,
     files: Sequence[tuple[Path, Problem | None]],
-    is_trusted: IsTrusted | None,
-) -> Joiner:
+    judge: _Judge,
+    dialect: Dialect,
+) -> Config:
     from fleetctl.settings.commands import look_up_name, run_command
-    from fleetctl.settings.join import Joiner
     from fleetctl.sshconfig.load import load_config
     from fleetctl.sshconfig.surroundings import Surroundings
 
-    missing = [problem for path, problem in files if problem and not os.path.exists(path)]
-    if missing:
-        raise UsageError(problems=missing)
+    problems = [problem for path, problem in files if problem and not os.path.exists(path)]
+    problems += [
+        replace(problem, message=f"{path} is a folder", hint="name the file in it")
+        for path, problem in files
+        if problem and os.path.isdir(path)
+    ]
+    if problems:
+        raise UsageError(problems=problems)
     surroundings = Surroundings.from_process(os.environ)
-    config = load_config(
+    return load_config(
         [_source(path, is_named=problem is not None) for path, problem in files],
         surroundings=surroundings,
-        is_trusted=is_trusted or (lambda _path, _data: False),
+        is_trusted=judge,
         run=lambda command: run_command(command, surroundings.environment),
         lookup=look_up_name,
+        dialect=dialect,
+        ignore_unknown=next(
+            (words[0] for name, words, _ in selection.overrides if name.lower() == "ignoreunknown"),
+            "",
+        ),
     )
+
+
+def _make_joiner(inventory: Inventory, config: Config) -> Joiner:
+    from fleetctl.settings.join import Joiner
+
     return Joiner(config, inventory.assigned, inventory.hosts)
 
 
@@ -187,30 +241,22 @@ def _source(path: Path, *, is_named: bool) -> Source:
     )
 
 
-def _without_effect(joiner: Joiner, selection: Selection) -> Iterator[Problem]:
+def _without_effect(joiner: Joiner, asked_for: Collection[str]) -> Iterator[Problem]:
     """
     Yield one warning for each file that says what is not honoured.
 
-    The user's own file and the system's are written for ssh: there it is no news.
+    The user's own file, the system's and what these include are written for ssh: there it is no
+    news.
     """
-    quiet = _ssh_configs_of_ssh(selection)
-    by_file: dict[str, list[str]] = {}
-    for name, origin in sorted(joiner.without_effect.items()):
-        file = origin.partition(", ")[0].rpartition(":")[0]
-        if file and file not in quiet:
-            by_file.setdefault(file, []).append(name)
-    for file, names in by_file.items():
+    by_file: dict[str, set[str]] = {}
+    for name, origin in joiner.without_effect:
+        by_file.setdefault(origin.rpartition(":")[0], set()).add(name)
+    for problem in joiner.config.warnings:
+        by_file.setdefault(problem.file or "", set()).add(problem.message)
+    for file in sorted(by_file.keys() & asked_for):
+        names = sorted(by_file[file])
         what = "has" if len(names) == 1 else "have"
         yield Problem(f"{', '.join(names)} {what} no effect here", file)
-
-
-def _ssh_configs_of_ssh(selection: Selection) -> frozenset[str]:
-    if selection.ssh_config is not None:
-        return frozenset()
-    import pwd
-
-    home = pwd.getpwuid(os.getuid()).pw_dir
-    return frozenset({str(Path(home, ".ssh", "config")), str(SYSTEM_SSH_CONFIG)})
 
 
 def split_words(text: str) -> tuple[str, ...]:

@@ -16,6 +16,13 @@ def make_ping() -> Operation:
     return Ping()
 
 
+def make_doctor() -> Operation:
+    """Return the operation that looks at everything up to a command; see `fleetctl.commands`."""
+    from fleetctl.commands.doctor import Doctor
+
+    return Doctor()
+
+
 def make_command(
     words: Sequence[str],
     *,

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fleetctl.model.ports import Connector, SecretProvider
@@ -25,19 +26,30 @@ async def open_engine(
     ask_host_key: Callable[[HostKeyQuestion], Awaitable[bool]] | None,
     warn: Callable[[str], None],
     live_output: bool,
+    login_keys: Path | None = None,
 ) -> AsyncIterator[LocalEngine]:
     """
     Make the engine that runs commands from this process, over SSH or on this machine itself.
 
     Everything it opened is closed after.
+
+    Args:
+        login_keys: File that remembers which key each host took; None to remember nothing.
     """
     from fleetctl.engine.by_connection import ByConnection
     from fleetctl.engine.local import LocalEngine
     from fleetctl.ssh.connector import SshConnector
     from fleetctl.ssh.loop import settle_garbage_collector
+    from fleetctl.ssh.remembered_keys import RememberedKeys
 
     settle_garbage_collector()
-    ssh = SshConnector(secrets=secrets, ask_host_key=ask_host_key, warn=warn, environ=os.environ)
+    ssh = SshConnector(
+        secrets=secrets,
+        ask_host_key=ask_host_key,
+        warn=warn,
+        environ=os.environ,
+        remembered=None if login_keys is None else RememberedKeys(login_keys),
+    )
     connector = ByConnection(ssh, _make_local)
     # One operation per host and then the end: nobody comes back to an open connection.
     engine = LocalEngine(connector, keep_connections=0, live_output=live_output)

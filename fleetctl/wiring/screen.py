@@ -17,7 +17,7 @@ from fleetctl.wiring.words import fold
 if TYPE_CHECKING:
     from fleetctl.sinks.printer import Printer
 
-Format = Literal["stream", "gather", "oneline", "json", "ndjson"]
+Format = Literal["stream", "gather", "oneline", "json", "ndjson", "doctor"]
 ColorChoice = Literal["auto", "always", "never"]
 
 #: Formats that show output while it comes.
@@ -34,6 +34,7 @@ class View:
         argv: The command line as given, from which the summary makes its rerun line.
         pattern: The word of it that named the hosts.
         remote_exit_status: Exit with the largest exit status of a host.
+        details: Show more of what a diagnosis found.
     """
 
     format: Format
@@ -42,6 +43,7 @@ class View:
     argv: Sequence[str] = ()
     pattern: str = ""
     remote_exit_status: bool = False
+    details: bool = False
 
 
 class Screen:
@@ -80,7 +82,7 @@ class Screen:
             self._progress.share(err, *([out] if stdout.isatty() else []))
         self._delivery = Delivery(
             [
-                _result_sink(view.format, stdout, out, err),
+                _result_sink(view, stdout, out, err),
                 NoticeSink(err),
                 self._tally,
                 SummarySink(err, fold=fold, argv=view.argv, pattern=view.pattern),
@@ -127,8 +129,8 @@ class Screen:
         )
 
 
-def _result_sink(format_: Format, stdout: TextIO, out: Printer, err: Printer) -> Sink:
-    match format_:
+def _result_sink(view: View, stdout: TextIO, out: Printer, err: Printer) -> Sink:
+    match view.format:
         case "stream":
             from fleetctl.sinks.stream import StreamSink
 
@@ -141,6 +143,10 @@ def _result_sink(format_: Format, stdout: TextIO, out: Printer, err: Printer) ->
             from fleetctl.sinks.oneline import OnelineSink
 
             return OnelineSink(out)
+        case "doctor":
+            from fleetctl.sinks.doctor import DoctorSink
+
+            return DoctorSink(out, details=view.details)
         case "json":
             from fleetctl.sinks.json_sinks import JsonSink
 
