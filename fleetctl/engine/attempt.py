@@ -23,7 +23,7 @@ from fleetctl.model.operation import Operation
 from fleetctl.model.ports import Journal
 from fleetctl.model.result import HostResult, Outcome
 from fleetctl.model.run import Assignment
-from fleetctl.model.trace import Trace
+from fleetctl.model.trace import Trace, Turn
 
 #: Between attempts: full jitter below 0.5 s x 2^n, at most this.
 LONGEST_BACKOFF_S = 30.0
@@ -57,7 +57,7 @@ def backoff_s(attempts: int) -> float:
     return random.uniform(0, longest_s)  # noqa: S311 - jitter
 
 
-async def attempt(
+async def attempt(  # noqa: PLR0913 - all that a run knows of a host
     assignment: Assignment,
     pool: Pool,
     ending: Ending,
@@ -67,19 +67,23 @@ async def attempt(
     journal: Journal | None = None,
     on_output: Callable[[Stream, bytes], None] | None = None,
     on_retry: RetryCallback | None = None,
+    turn: Turn | None = None,
 ) -> HostResult:
     """
     Run an assignment and return its result, whatever happens; being cancelled is a result too.
 
     Tried again only while nothing ran on the host, the failure may pass by itself, and the run is
     not to end.
+
+    Args:
+        turn: Lent while the host waits; it may be lent still when this returns.
     """
     host = assignment.host
     started_at, started = datetime.now(UTC), monotonic()
     attempts = 0
     while True:
         attempts += 1
-        trace = Trace()
+        trace = Trace(turn=turn)
         remote = PooledRemote(host, trace, pool, journal, on_output)
         outcome = await _try_once(assignment.operation, remote, trace, ending, check=check)
         failure = outcome.failure
@@ -87,7 +91,7 @@ async def attempt(
             wait_s = backoff_s(attempts)
             if not ending.why and on_retry is not None:
                 on_retry(host, failure, wait_s)
-            if await _may_go_on(ending, wait_s):
+            if await _may_go_on(ending, wait_s, turn):
                 continue
         return HostResult(
             host=host,
@@ -124,15 +128,24 @@ async def _try_once(
     return outcome
 
 
-async def _may_go_on(ending: Ending, wait_s: float) -> bool:
+async def _may_go_on(ending: Ending, wait_s: float, turn: Turn | None) -> bool:
     try:
-        return await ending.passes(wait_s)
+        if turn is None:
+            return await ending.passes(wait_s)
+        turn.lend()
+        if not await ending.passes(wait_s):
+            return False
+        await turn.take_back()
+        return not ending.why
     except asyncio.CancelledError:
         return False  # the failure that was waited after is the better result
 
 
 def _cancelled(trace: Trace, ending: Ending) -> Outcome:
-    if trace.partial is not None or trace.ran == "unknown":
+    partial = trace.partial
+    if partial is not None and (partial.exit_status, partial.exit_signal) != (None, None):
+        when = "while the command was running; it has ended"
+    elif partial is not None or trace.ran == "unknown":
         when = "while the command was running; it may go on there"
     else:
         when = "before anything ran" if trace.ran == "no" else "after the command had ended"

@@ -5,8 +5,9 @@ The engine of one process: runs a run's assignments on this loop.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
 from time import monotonic
@@ -14,6 +15,7 @@ from time import monotonic
 from fleetctl.engine.attempt import INTERRUPTED, attempt, never_started
 from fleetctl.engine.ending import Ending
 from fleetctl.engine.gate import HandshakeGate
+from fleetctl.engine.places import Place, Places
 from fleetctl.engine.pool import Pool
 from fleetctl.model.events import (
     Event,
@@ -37,6 +39,8 @@ from fleetctl.model.run import (
 )
 
 _OUT_OF_TIME = "the run's total time was over"
+
+log = logging.getLogger(__name__)
 
 
 class LocalEngine:
@@ -87,9 +91,9 @@ class LocalEngine:
             await state.end()
 
     def stop(self) -> None:
-        """Start nothing new; what is running goes on to its end."""
+        """Start nothing new; what is at work goes on to its end, what only waits is ended."""
         for state in self._runs:
-            state.ending.ask(INTERRUPTED)
+            state.stop()
 
     def cancel(self) -> None:
         """Start nothing new and end what is running; every host still gets its result."""
@@ -98,7 +102,7 @@ class LocalEngine:
             state.cancel()
 
     def running(self) -> tuple[str, ...]:
-        """Return the names of the hosts in flight, in the order they were started."""
+        """Return the names of the hosts at work, in the order they came to it."""
         return tuple(name for state in self._runs for name in state.in_flight)
 
     async def aclose(self) -> None:
@@ -120,8 +124,11 @@ class _RunState:
         self._live_output = live_output
         self._buffer: deque[Event] = deque()
         self._wake: asyncio.Future[None] | None = None
-        self._waiting: Iterator[Assignment] = iter(run.assignments)
-        self._workers: list[asyncio.Task[None]] = []
+        self._waiting = deque(run.assignments)
+        self._places = Places(run.limits.forks, on_free=self._start_more)
+        self._workers: set[asyncio.Task[None]] = set()
+        # Those whose host lent its place.
+        self._lenders: set[asyncio.Task[None]] = set()
 
     async def events(self) -> AsyncGenerator[Event, None]:
         run, started = self.run, monotonic()
@@ -136,17 +143,12 @@ class _RunState:
         limit_s = run.limits.total_timeout_s
         timer = loop.call_later(limit_s, self._out_of_time) if limit_s is not None else None
         try:
-            self._workers = [
-                asyncio.ensure_future(self._work())
-                for _ in range(min(run.limits.forks, len(hosts)))
-            ]
-            done = asyncio.gather(*self._workers, return_exceptions=True)
-            done.add_done_callback(lambda _: self._wake_up())
-            while len(finished) < len(hosts) or not done.done():
-                if not self._buffer and not done.done():
+            self._start_more()
+            while len(finished) < len(hosts) or self._workers:
+                if not self._buffer and self._workers:
                     self._wake = loop.create_future()
                     await self._wake
-                if done.done():
+                if not self._workers:
                     self._finish_the_rest(finished)
                 while self._buffer:
                     event = self._buffer.popleft()
@@ -168,41 +170,86 @@ class _RunState:
                 why = self.ending.why or INTERRUPTED
                 self._put(HostFinished(never_started(host, why), datetime.now(UTC)))
 
+    def stop(self) -> None:
+        """Let the run end; hosts that have not got beyond waiting are not waited for."""
+        self.ending.ask(INTERRUPTED)
+        for worker in tuple(self._lenders):
+            worker.cancel()
+
     def cancel(self) -> None:
-        for worker in self._workers:
+        for worker in tuple(self._workers):
             worker.cancel()
 
     async def end(self) -> None:
         """Cancel what is left and wait for it."""
         self.ending.ask(INTERRUPTED)
-        while any(not worker.done() for worker in self._workers):
+        while self._workers:
             self.cancel()
-            await asyncio.wait(self._workers, timeout=1.0)
-        await asyncio.gather(*self._workers, return_exceptions=True)
+            await asyncio.wait(tuple(self._workers), timeout=1.0)
 
     def _out_of_time(self) -> None:
         self.ending.ask(_OUT_OF_TIME)
         self.cancel()
 
+    def _start_more(self) -> None:
+        while self._waiting and not self.ending.why and self._places.take():
+            worker = asyncio.ensure_future(self._work())
+            self._workers.add(worker)
+            worker.add_done_callback(self._worker_ended)
+
+    def _worker_ended(self, worker: asyncio.Task[None]) -> None:
+        self._workers.discard(worker)
+        self._lenders.discard(worker)
+        if not worker.cancelled() and (bug := worker.exception()) is not None:
+            log.error("a worker of run %s ended", self.run.id, exc_info=bug)
+        self._wake_up()
+
     async def _work(self) -> None:
-        """Take assignments until none is left. A cancellation ends one host, never the worker."""
+        """
+        Take assignments until none is left, or the place is gone.
+
+        A cancellation ends one host, never the worker.
+        """
         this = asyncio.current_task()
-        for assignment in self._waiting:
+        assert this is not None
+        while self._waiting:
+            assignment = self._waiting.popleft()
             host = assignment.host
             if self.ending.why:
                 result = never_started(host, self.ending.why)
                 self._put(HostFinished(result, datetime.now(UTC)))
                 continue
+            place = self._place_of(host, this)
             self.in_flight[host.name] = None
             self._put(HostStarted(host, datetime.now(UTC)))
-            result = await self._attempt(assignment)
-            del self.in_flight[host.name]
+            result = await self._attempt(assignment, place)
+            self.in_flight.pop(host.name, None)
             self._put(HostFinished(result, datetime.now(UTC)))
-            if this is not None and this.cancelling():
+            if this.cancelling():
                 # By the loop, at the end of a program that died: no other host is contacted.
                 self.ending.ask(INTERRUPTED)
+            if place.is_lent:
+                place.leave()
+                return
+            if not self._places.may_start:
+                break
+        self._places.give()
 
-    async def _attempt(self, assignment: Assignment) -> HostResult:
+    def _place_of(self, host: Host, worker: asyncio.Task[None]) -> Place:
+        def lent() -> None:
+            self._lenders.add(worker)
+            self.in_flight.pop(host.name, None)
+
+        def back() -> None:
+            self._lenders.discard(worker)
+            self.in_flight[host.name] = None
+
+        def notice(message: str) -> None:
+            self._put(Notice("wait", message, datetime.now(UTC), host))
+
+        return Place(self._places, on_lend=lent, on_back=back, on_notice=notice)
+
+    async def _attempt(self, assignment: Assignment, place: Place) -> HostResult:
         return await attempt(
             assignment,
             self._pool,
@@ -212,6 +259,7 @@ class _RunState:
             journal=self._journal,
             on_output=self._output_of(assignment.host) if self._live_output else None,
             on_retry=self._note_retry,
+            turn=place,
         )
 
     def _output_of(self, host: Host) -> Callable[[Stream, bytes], None]:

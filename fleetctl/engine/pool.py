@@ -13,6 +13,17 @@ from fleetctl.model.settings import HostSettings
 from fleetctl.model.trace import Trace
 
 
+def endpoint_of(host: Host) -> tuple[object, ...]:
+    """
+    Return whose limits a handshake with the host counts against.
+
+    The server's own; its gateways see one login for all hosts behind them. The same address behind
+    different gateways may be different servers.
+    """
+    gateways = tuple((hop.hostname, hop.port) for hop in host.settings.gateways)
+    return (*gateways, host.hostname, host.settings.port)
+
+
 class Pool:
     """
     Owns connections. One caller at a time uses a connection.
@@ -46,11 +57,25 @@ class Pool:
         """
         Return a new connection, once there is a place for another handshake.
 
+        The trace's turn may be lent meanwhile; whoever gets a connection has it back.
+
         Raises:
-            FleetError: Kinds ``resolve`` to ``auth``.
+            FleetError: Kinds ``resolve`` to ``auth`` and ``gateway``.
         """
-        async with self._gate.admit((host.hostname, host.settings.port)):
-            return await self._connector.connect(host, trace, open_session=open_session)
+        turn = trace.turn
+        async with self._gate.admit(endpoint_of(host), turn) as slot:
+            trace.turn = slot
+            try:
+                link = await self._connector.connect(host, trace, open_session=open_session)
+            finally:
+                trace.turn = turn
+        if turn is not None:
+            try:
+                await turn.take_back()
+            except BaseException:
+                self.discard(link)
+                raise
+        return link
 
     def release(self, host: Host, link: Link) -> None:
         """Take a connection back, or close it."""
@@ -73,7 +98,11 @@ class Pool:
         task.add_done_callback(self._closing.discard)
 
     async def close(self) -> None:
-        """Keep nothing from now on, and wait until all connections given back are closed."""
+        """
+        Keep nothing from now on, and wait until all connections given back are closed.
+
+        Gateways are the connector's, which is closed after this (ADR 0006).
+        """
         self._keep = 0
         for links in self._idle.values():
             for _, link in links:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from fleetctl.engine.pool import Pool
 from fleetctl.model.errors import FleetError
 from fleetctl.model.events import Stream
+from fleetctl.model.finding import Finding
 from fleetctl.model.host import Host
 from fleetctl.model.operation import ExecRequest, ShellScript
 from fleetctl.model.ports import Journal, Link
@@ -42,7 +43,8 @@ class PooledRemote:
     def host(self) -> Host:
         return self._host
 
-    async def connect(self) -> Mapping[str, object]:
+    async def connect(self, findings: list[Finding] | None = None) -> Mapping[str, object]:
+        self._trace.findings = findings
         return (await self._linked(open_session=False)).facts()
 
     async def exec(self, request: ExecRequest) -> ExecResult:

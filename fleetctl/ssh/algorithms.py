@@ -49,7 +49,11 @@ HOST_KEYS = (
     "rsa-sha2-512",
     "rsa-sha2-256",
 )
+#: The same with a certificate around them. Source: OpenSSH PROTOCOL.certkeys.
+HOST_CERTIFICATES = tuple(f"{name}-cert-v01@openssh.com" for name in HOST_KEYS)
 SIGNATURES = HOST_KEYS
+#: Made by keys in hardware, through the agent.
+FIDO_SIGNATURES = ("sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +106,16 @@ def _resolve(
         kex=resolve_list(kex, KEX),
         ciphers=resolve_list(ciphers, CIPHERS, WEAK_CIPHERS),
         macs=resolve_list(macs, MACS, WEAK_MACS),
-        host_keys=resolve_list(host_keys, HOST_KEYS),
+        host_keys=resolve_list(host_keys, (*HOST_CERTIFICATES, *HOST_KEYS)),
         signatures=resolve_list(signatures, SIGNATURES),
         compression=compression,
     )
+
+
+def _for_login(chosen: Algorithms, settings: HostSettings) -> Sequence[str]:
+    """Return what a login may use: certificates and FIDO keys sign by other names."""
+    others = (*HOST_CERTIFICATES, *FIDO_SIGNATURES)
+    return chosen.signatures or resolve_list(settings.pubkey_accepted_algorithms, others)
 
 
 def algorithms_for(settings: HostSettings) -> Algorithms:
@@ -115,12 +125,13 @@ def algorithms_for(settings: HostSettings) -> Algorithms:
     Raises:
         FleetError: ``kex.no_common`` if a list names nothing that is supported.
     """
+    accepted = settings.pubkey_accepted_algorithms
     chosen = _resolve(
         settings.kex_algorithms,
         settings.ciphers,
         settings.macs,
         settings.host_key_algorithms,
-        settings.pubkey_accepted_algorithms,
+        accepted,
         ("zlib@openssh.com", "none") if settings.compression else ("none",),
     )
     for option, value, setting in (
@@ -128,7 +139,7 @@ def algorithms_for(settings: HostSettings) -> Algorithms:
         ("Ciphers", chosen.ciphers, settings.ciphers),
         ("MACs", chosen.macs, settings.macs),
         ("HostKeyAlgorithms", chosen.host_keys, settings.host_key_algorithms),
-        ("PubkeyAcceptedAlgorithms", chosen.signatures, settings.pubkey_accepted_algorithms),
+        ("PubkeyAcceptedAlgorithms", _for_login(chosen, settings), accepted),
     ):
         if not value:
             raise FleetError(
@@ -137,19 +148,3 @@ def algorithms_for(settings: HostSettings) -> Algorithms:
                 hint=f"see `{option}` in {settings.origin.get(option, 'the settings')}",
             )
     return chosen
-
-
-def order_host_keys(offered: Sequence[str], known_types: Sequence[str]) -> tuple[str, ...]:
-    """
-    Put the algorithms of the keys we know first, so that the server shows one of them.
-
-    Args:
-        known_types: Key types as in known_hosts (``ssh-rsa`` stands for its SHA-2 signatures).
-    """
-
-    def is_known(algorithm: str) -> bool:
-        return algorithm in known_types or (
-            algorithm.startswith("rsa-sha2-") and "ssh-rsa" in known_types
-        )
-
-    return tuple(sorted(offered, key=lambda algorithm: not is_known(algorithm)))

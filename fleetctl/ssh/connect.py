@@ -8,87 +8,186 @@ traffic.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic
+from typing import Protocol, TypeVar
 
 from fleetctl.model.errors import FleetError
+from fleetctl.model.finding import Finding
 from fleetctl.model.host import Host
 from fleetctl.model.trace import Trace
-from fleetctl.ssh.algorithms import algorithms_for, order_host_keys
+from fleetctl.ssh.agent_forwarding import CHANNEL_KIND, AgentForwarding
+from fleetctl.ssh.algorithms import algorithms_for
 from fleetctl.ssh.auth import Credentials, Login
-from fleetctl.ssh.blocking import in_thread
 from fleetctl.ssh.connection import SshConnection
 from fleetctl.ssh.dial import dial
-from fleetctl.ssh.hostkeys import Judgement, KnownHosts, add_line, lookup_names, render_line
-from fleetctl.ssh.identity import fingerprint
+from fleetctl.ssh.host_key_check import NOT_CHECKED, AskHostKey, HostKeyCheck, HostKeyQuestion
+from fleetctl.ssh.host_verdict import HostKeyFiles, Judgement
+from fleetctl.ssh.identity import SessionBinding
+from fleetctl.ssh.login_report import LoginReport
 from fleetctl.ssh.loop_transport import Agreements, LoopTransport
-from fleetctl.ssh.resolver import Resolver
+from fleetctl.ssh.pacing import Patience, TurnedAway
+from fleetctl.ssh.resolver import Address, Resolver
 from fleetctl.ssh.session import Session
-from fleetctl.ssh.translate import foreign_greeting, negotiation_failure, negotiation_timeout
+from fleetctl.ssh.standstill import standing_still
+from fleetctl.ssh.translate import (
+    foreign_greeting,
+    has_too_many,
+    negotiation_failure,
+    negotiation_timeout,
+)
+from fleetctl.ssh.update_hostkeys import HostKeyUpdate
+from fleetctl.ssh.wire import GatewayLost, Wire
+
+__all__ = ["AskHostKey", "ConnectAttempt", "HostKeyQuestion", "Route"]
+
+T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class HostKeyQuestion:
-    """
-    Asked when a host key is not known and somebody is there to answer.
+class Route(Protocol):
+    """A way to a host other than dialling it: through gateways, or by a program."""
 
-    Attributes:
-        known_elsewhere: Lines that know other keys of the host, as ``file:line``.
-    """
+    async def reach(self, hostname: str, port: int) -> Wire:
+        """
+        Return a stream to the host; the caller bounds the time.
 
-    host: Host
-    address: str
-    key_type: str
-    fingerprint: str
-    known_elsewhere: tuple[str, ...] = ()
+        Raises:
+            FleetError: Kinds ``resolve`` to ``connect`` and ``gateway``; nothing stays open.
+        """
+        ...
 
-
-AskHostKey = Callable[[HostKeyQuestion], Awaitable[bool]]
+    async def explain(self, error: FleetError) -> FleetError:
+        """Return what really failed, if the way knows it better, else the error."""
+        ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class ConnectAttempt:
     """
     What one attempt needs and has reached.
 
     Attributes:
+        patience: How long the host may take before it lends its turn.
+        route: How the host is reached; None to dial it.
+        host_key_algorithms: To offer; empty for those of the settings, known keys first.
+        credentials: None if nobody is to log in.
         ask_host_key: None if nobody can be asked.
         warn: Told about risks that were accepted.
         transport: The transport once there is one; closed unless `run` returns.
+        addresses: Those that were found.
+        judgement: Why the host key is trusted, once it is.
+        report: How the login went so far.
     """
 
     host: Host
     trace: Trace
     resolver: Resolver
-    known_hosts: KnownHosts
-    credentials: Credentials
+    host_key_files: HostKeyFiles
+    credentials: Credentials | None
     identification: str
     agreements: Agreements
     ask_host_key: AskHostKey | None
     warn: Callable[[str], None]
+    patience: Patience
+    route: Route | None = None
+    host_key_algorithms: tuple[str, ...] = ()
     transport: LoopTransport | None = None
+    addresses: Sequence[Address] = ()
+    judgement: Judgement | None = None
+    report: LoginReport = field(default_factory=LoginReport)
+    _check: HostKeyCheck | None = None
+    _agreed: tuple[Finding, ...] = ()
     _phase_began: float = 0.0
 
-    async def run(self, *, open_session: bool) -> SshConnection:
+    async def run(self, deadline_at: float, *, open_session: bool) -> SshConnection:
         """
         Return a connection that is logged in.
 
+        Args:
+            deadline_at: Time of the loop's clock at which it is given up.
+
         Raises:
-            FleetError: Kinds ``resolve`` to ``auth``; nothing stays open.
+            TurnedAway: The server closed the connection before its version line.
+            FleetError: Kinds ``resolve`` to ``auth`` and ``gateway``; nothing stays open.
         """
-        limit_s = self.host.settings.connect_timeout_s
+
+        async def log_in(transport: LoopTransport, deadline: asyncio.Timeout) -> SshConnection:
+            check = self.host_key_check
+            judgement = await check.run(transport, deadline, self.trace.address)
+            self.judgement = judgement
+            update = HostKeyUpdate.start(check, judgement, transport)
+            connection = await self._log_in(
+                transport,
+                deadline,
+                open_session=open_session,
+                is_verified=judgement.reason != NOT_CHECKED,
+            )
+            if update is not None:
+                connection.before_close = update.finish
+            return connection
+
+        return await self._keyed(deadline_at, log_in)
+
+    async def look(self, deadline_at: float) -> LoopTransport:
+        """
+        Let the server show its host key and prove it, log in to nobody, and close the connection.
+
+        Raises:
+            TurnedAway: As `run`.
+            FleetError: Kinds ``resolve`` to ``kex`` and ``gateway``.
+        """
+
+        async def leave(transport: LoopTransport, _: asyncio.Timeout) -> LoopTransport:
+            transport.close()
+            await transport.ended
+            return transport
+
+        return await self._keyed(deadline_at, leave)
+
+    async def _keyed(
+        self,
+        deadline_at: float,
+        work: Callable[[LoopTransport, asyncio.Timeout], Awaitable[T]],
+    ) -> T:
+        """Exchange keys and go on with this work, all of it before the deadline."""
+        self.trace.start_over()
         try:
-            async with asyncio.timeout(limit_s) as deadline:
-                transport = await self._reach()
-                await self._check_host_key(transport, deadline)
-                return await self._log_in(transport, open_session=open_session)
+            async with asyncio.timeout_at(deadline_at) as deadline:
+                return await work(await self._reach(), deadline)
         except TimeoutError:
             self._give_up()
-            raise self._timed_out(limit_s) from None
+            raise self._timed_out(self.host.settings.connect_timeout_s) from None
+        except FleetError as error:
+            self._give_up()
+            raise await self._explained(error) from error
         except BaseException:
             self._give_up()
             raise
+        finally:
+            self.patience.forget(self)
+            if self.trace.findings is not None:
+                self.trace.findings[:] = self._findings()
+
+    def _findings(self) -> Iterator[Finding]:
+        """Yield what was found out, whether the attempt succeeded or not."""
+        from fleetctl.ssh import examine
+
+        trace, transport = self.trace, self.transport
+        yield from examine.describe_reach(
+            self.host, trace, self.addresses, is_connected=transport is not None
+        )
+        if transport is None:
+            return
+        yield from self._agreed or examine.describe_keys(transport, trace)
+        if self.judgement is None:
+            return
+        shown = self.host_key_check.read_key(transport)
+        yield from examine.describe_host_key(shown, self.judgement)
+        if self.credentials is not None:
+            keys = [identity.blob for identity in self.credentials.identities]
+            yield from examine.describe_login(self.report, self.credentials.user, trace, keys)
 
     def _give_up(self) -> None:
         phase = f"{self.trace.phase}_s"
@@ -104,16 +203,65 @@ class ConnectAttempt:
     def _phase_s(self) -> float:
         return monotonic() - self._phase_began
 
-    async def _reach(self) -> LoopTransport:
+    async def _explained(self, error: FleetError) -> FleetError:
+        """Return the error under the name of what caused it."""
+        transport = self.transport
+        lost = transport.stream_error if transport is not None else None
+        if isinstance(lost, GatewayLost):
+            return FleetError("gateway.lost", str(lost), retryable=True, hop=lost.hop)
+        greeted = transport is not None and transport.remote_version
+        if self.route is not None and not greeted:
+            error = await self.route.explain(error)
+        if greeted or error.kind not in ("connect.dropped", "connect.reset"):
+            return error
+        failure = error.failure
+        return TurnedAway(
+            failure.kind,
+            failure.message,
+            hint=failure.hint,
+            retryable=failure.retryable,
+            hop=failure.hop,
+            has_reason=transport is not None and has_too_many(transport.banner_lines),
+        )
+
+    # -- Watched
+
+    @property
+    def has_answered(self) -> bool:
+        return self.transport is not None and bool(self.transport.first_received)
+
+    @property
+    def has_keys(self) -> bool:
+        return self.transport is not None and self.transport.host_key_blob is not None
+
+    def lend_turn(self) -> None:
+        if self.trace.turn is not None:
+            self.trace.turn.lend()
+
+    # -- the way there
+
+    async def _open_wire(self) -> Wire:
         host, settings, trace = self.host, self.host.settings, self.trace
-        algorithms = algorithms_for(settings)
+        if self.route is not None:
+            self._enter("connect")
+            return await self.route.reach(host.hostname, settings.port)
         self._enter("resolve")
         addresses = await self.resolver.resolve(
             host.hostname, settings.port, settings.address_family
         )
         trace.resolve_s = self._phase_s()
         self._enter("connect")
+        self.addresses = addresses
         wire, trace.address = await dial(addresses, settings)
+        return wire
+
+    async def _reach(self) -> LoopTransport:
+        settings, trace = self.host.settings, self.trace
+        algorithms = algorithms_for(settings)
+        began = monotonic()
+        if trace.turn is not None:
+            self.patience.watch(self, began)
+        wire = await self._open_wire()
         trace.connect_s = self._phase_s()
         self._enter("kex")
         self.transport = transport = LoopTransport(
@@ -121,22 +269,30 @@ class ConnectAttempt:
         )
         if settings.rekey_limit_bytes is not None:
             transport.set_rekey_limit(settings.rekey_limit_bytes)
-        known_types = [key.key_type for key in self.known_hosts.lookup(self._names())]
         transport.use_algorithms(
-            algorithms, host_keys=order_host_keys(algorithms.host_keys, known_types)
+            algorithms,
+            host_keys=self.host_key_algorithms or self.host_key_check.order(algorithms.host_keys),
         )
         transport.negotiate()
         await transport.negotiated.future
         if not transport.active:
             raise negotiation_failure(transport)
         trace.kex_s = self._phase_s()
+        if trace.findings is not None:
+            # The peer's offer is not kept for longer than it is needed.
+            from fleetctl.ssh import examine
+
+            self._agreed = tuple(examine.describe_keys(transport, trace))
+        self.patience.answer.note(transport.first_received - began)
+        self.patience.keys.note(monotonic() - began)
         return transport
 
-    def _names(self) -> tuple[str, ...]:
-        settings = self.host.settings
-        if settings.host_key_alias:
-            return (settings.host_key_alias.lower(),)
-        return lookup_names(self.host.hostname, settings.port)
+    @property
+    def host_key_check(self) -> HostKeyCheck:
+        """The check of the host's key, made when it is first needed."""
+        if self._check is None:
+            self._check = HostKeyCheck(self.host, self.host_key_files, self.ask_host_key, self.warn)
+        return self._check
 
     def _timed_out(self, limit_s: float) -> FleetError:
         phase, transport, settings = self.trace.phase, self.transport, self.host.settings
@@ -165,90 +321,16 @@ class ConnectAttempt:
             retryable=True,
         )
 
-    # -- host key
-
-    async def _check_host_key(self, transport: LoopTransport, deadline: asyncio.Timeout) -> None:
-        blob = transport.host_key_blob
-        assert blob is not None
-        key_type = blob[4 : 4 + int.from_bytes(blob[:4], "big")].decode("ascii", "replace")
-        names = self._names()
-        judgement = self.known_hosts.judge(names, key_type, blob)
-        if judgement.verdict == "trusted":
-            return
-        if judgement.verdict != "unknown":
-            raise self._refuse_key(judgement, blob)
-        strictness = self.host.settings.strict_host_key_checking
-        if strictness == "no":
-            self.warn(
-                f"{self.host.name}: host key {fingerprint(blob)} is not known and was not checked "
-                "(StrictHostKeyChecking no)"
-            )
-            return
-        if strictness == "ask" and self.ask_host_key is not None:
-            question = HostKeyQuestion(
-                host=self.host,
-                address=self.trace.address or "",
-                key_type=key_type,
-                fingerprint=fingerprint(blob),
-                known_elsewhere=tuple(key.where for key in judgement.known),
-            )
-            # A person who compares fingerprints must not be hurried.
-            remaining_s = (deadline.when() or 0.0) - transport.loop.time()
-            deadline.reschedule(None)
-            accepted = await self.ask_host_key(question)
-            deadline.reschedule(transport.loop.time() + max(remaining_s, 1.0))
-            if not accepted or not transport.active:
-                raise self._refuse_key(judgement, blob)
-        elif strictness != "accept-new":
-            raise self._refuse_key(judgement, blob)
-        await self._learn(names, key_type, blob)
-
-    async def _learn(self, names: tuple[str, ...], key_type: str, blob: bytes) -> None:
-        settings = self.host.settings
-        if not settings.user_known_hosts_files:
-            return
-        file = settings.user_known_hosts_files[0]
-        line = render_line(names[0], key_type, blob, hashed=settings.hash_known_hosts)
-        try:
-            judgement = await in_thread(add_line, file, names, line, key_type, blob)
-        except OSError as error:
-            self.warn(f"{file}: the key of {self.host.name} was not written: {error.strerror}")
-            return
-        if judgement.verdict != "trusted":
-            raise self._refuse_key(judgement, blob)
-        self.known_hosts.learn(names[0], key_type, blob, file)
-
-    def _refuse_key(self, judgement: Judgement, blob: bytes) -> FleetError:
-        names, sent = self._names(), fingerprint(blob)
-        if judgement.verdict == "revoked":
-            return FleetError(
-                "hostkey.revoked",
-                f"{judgement.known[0].where} revokes the key the server sent, {sent}",
-                hint="do not log in; find out who answers at this address",
-            )
-        if judgement.verdict == "changed":
-            known = ", ".join(f"{key.where} has {key.fingerprint}" for key in judgement.known)
-            file = judgement.known[0].file
-            return FleetError(
-                "hostkey.changed",
-                f"host key changed: {known}, server sent {sent}",
-                hint=f"if {self.host.name} was rebuilt: ssh-keygen -R '{names[0]}' -f {file}",
-            )
-        files = self.host.settings.user_known_hosts_files or ("~/.ssh/known_hosts",)
-        port = self.host.settings.port
-        return FleetError(
-            "hostkey.unknown",
-            f"no known_hosts file knows {names[0]}; the server sent {sent}",
-            hint=(
-                "compare the fingerprint, then: "
-                f"ssh-keyscan -p {port} {self.host.hostname} >> {files[0]}"
-                "; or -o StrictHostKeyChecking=accept-new"
-            ),
-        )
-
     # -- login
 
-    async def _log_in(self, transport: LoopTransport, *, open_session: bool) -> SshConnection:
+    async def _log_in(
+        self,
+        transport: LoopTransport,
+        deadline: asyncio.Timeout,
+        *,
+        open_session: bool,
+        is_verified: bool,
+    ) -> SshConnection:
         self._enter("auth")
         early: list[Session] = []
         # Seen to work with OpenSSH only; others close the connection, and delayed compression
@@ -267,9 +349,31 @@ class ConnectAttempt:
             while early:
                 transport.forget_channel(early.pop().channel)
 
-        login = Login(transport, self.credentials, on_sent=on_sent, on_refused=on_refused)
+        assert self.credentials is not None
+        binding = SessionBinding(
+            transport.host_key_blob or b"", transport.session_id, transport.host_key_signature
+        )
+        login = Login(
+            transport,
+            self.credentials,
+            on_sent=on_sent,
+            on_refused=on_refused,
+            asking=partial(standing_still, deadline),
+            binding=binding,
+            is_verified=is_verified,
+            report=self.report,
+        )
         report = await login.run()
         self.trace.auth_s = self._phase_s()
+        forwarding = None
+        if self.credentials.forward_agent is not None and is_verified:
+            forwarding = AgentForwarding(self.credentials.forward_agent, binding)
+            transport.accept_channels(CHANNEL_KIND, forwarding.accept)
         return SshConnection(
-            self.host, transport, report, self.trace.address or "", early.pop() if early else None
+            self.host,
+            transport,
+            report,
+            self.trace.address or "",
+            early.pop() if early else None,
+            agent_forwarding=forwarding,
         )

@@ -5,18 +5,21 @@ One authenticated connection to one host, and the commands run on it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
 
 from fleetctl.model.errors import FleetError
+from fleetctl.model.events import Stream
 from fleetctl.model.host import Host
 from fleetctl.model.operation import ExecRequest
 from fleetctl.model.result import ExecResult, Ran
 from fleetctl.model.trace import Trace
-from fleetctl.ssh.auth import LoginReport
+from fleetctl.ssh.agent_forwarding import REQUEST_NAME, AgentForwarding
+from fleetctl.ssh.login_report import LoginReport
 from fleetctl.ssh.loop_transport import LoopTransport
 from fleetctl.ssh.pump import send_at_once, send_stdin
 from fleetctl.ssh.session import OutputCallback, Session
+from fleetctl.ssh.wire import GatewayLost
 
 #: From TERM to KILL, and from KILL to closing the channel, when a command ran out of time. Short,
 #: so that a deadline is kept to half a second.
@@ -40,6 +43,7 @@ class SshConnection:
 
     Attributes:
         login: How the login went.
+        before_close: Something else that goes on over the connection, to be brought to an end.
     """
 
     def __init__(
@@ -49,22 +53,54 @@ class SshConnection:
         login: LoginReport,
         address: str,
         early_session: Session | None,
+        agent_forwarding: AgentForwarding | None = None,
     ) -> None:
+        """
+        Args:
+            early_session: A session that was asked for together with the login.
+            agent_forwarding: Serves programs on the host that use the agent; closed with it.
+        """
         self.host = host
         self.login = login
         self.address = address
         self._transport = transport
         self._spare = early_session
+        self._agent_forwarding = agent_forwarding
         self._sessions = 0
         self._keepalive: asyncio.TimerHandle | None = None
         self._unanswered = 0
         self._asked_at = 0.0
         self._is_silent = False
         self._had_session = False
+        self.before_close: Callable[[], Awaitable[None]] | None = None
 
     @property
     def is_open(self) -> bool:
         return bool(self._transport.active)
+
+    @property
+    def transport(self) -> LoopTransport:
+        """For channels that are no sessions, such as those of a gateway."""
+        return self._transport
+
+    def watch_channel(self) -> None:
+        """Such a channel is open: from now on a server that has gone silent is noticed."""
+        self._watch(+1)
+
+    def unwatch_channel(self) -> None:
+        """It is closed; once for each `watch_channel`."""
+        self._watch(-1)
+
+    def end_reason(self) -> str:
+        """Say why the connection ended, in the server's words if it gave a reason."""
+        transport = self._transport
+        if self._is_silent:
+            return f"{self._unanswered} keepalives in a row got no answer"
+        if transport.disconnected is not None:
+            return transport.disconnected[1]
+        cause: BaseException | None = transport.stream_error or transport.saved_exception
+        text = "" if cause is None else str(cause)
+        return text or "the server closed it"
 
     def facts(self) -> Mapping[str, object]:
         """Return what was agreed on: JSON types only."""
@@ -92,6 +128,8 @@ class SshConnection:
         stdin: asyncio.Task[None] | None = None
         before = trace.ran  # by an earlier command of the same operation
         try:
+            if request.is_subsystem:
+                on_output = _eof_after_answer(session, on_output)
             session.collect(request.max_output_bytes, on_output)
             if request.pty:
                 await self._get_terminal(session)
@@ -123,10 +161,14 @@ class SshConnection:
 
     async def close(self) -> None:
         """End the connection; what was written is still sent."""
+        if self.before_close is not None:
+            await self.before_close()
         if self._keepalive is not None:
             self._keepalive.cancel()
         self._transport.close()
         await self._transport.ended
+        if self._agent_forwarding is not None:
+            await self._agent_forwarding.close()
 
     # -- one command
 
@@ -187,14 +229,19 @@ class SshConnection:
     def _start(self, session: Session, request: ExecRequest) -> asyncio.Task[None] | None:
         """Send environment, command and standard input in one flight, waiting for no answer."""
         channel = session.channel
+        if self._agent_forwarding is not None:
+            channel.request(REQUEST_NAME, want_reply=False)
         for name, value in {**self.host.settings.set_env, **request.env}.items():
             channel.request("env", name, value, want_reply=False)
-        session.request("exec", request.command.encode("utf-8", "surrogateescape"))
+        kind = "subsystem" if request.is_subsystem else "exec"
+        session.request(kind, request.command.encode("utf-8", "surrogateescape"))
+        eof = not request.is_subsystem
         sent = send_at_once(session, memoryview(request.stdin))
         if sent == len(request.stdin):
-            channel.write_eof()
+            if eof:
+                channel.write_eof()
             return None
-        return asyncio.ensure_future(send_stdin(session, request.stdin[sent:]))
+        return asyncio.ensure_future(send_stdin(session, request.stdin[sent:], eof=eof))
 
     def _finished(self, session: Session, trace: Trace, before: Ran) -> ExecResult:
         if session.bug is not None:
@@ -223,20 +270,14 @@ class SshConnection:
         )
 
     def _lost(self, result: ExecResult | None) -> FleetError:
-        transport = self._transport
-        reason = "the server closed it"
-        if self._is_silent:
-            reason = f"{self._unanswered} keepalives in a row got no answer"
-        elif transport.disconnected is not None:
-            reason = transport.disconnected[1]
-        elif transport.stream_error is not None or transport.saved_exception is not None:
-            cause = transport.stream_error or transport.saved_exception
-            reason = str(cause) or reason
+        cause = self._transport.stream_error
+        at_gateway = isinstance(cause, GatewayLost)
         return FleetError(
-            "session.lost",
-            f"connection lost: {reason}",
+            "gateway.lost" if at_gateway and result is None else "session.lost",
+            f"connection lost: {self.end_reason()}",
             hint="whether the command went on there is not known" if result else None,
             retryable=result is None,
+            hop=cause.hop if isinstance(cause, GatewayLost) else None,
             result=result,
         )
 
@@ -284,6 +325,21 @@ class SshConnection:
             self._asked_at = now
             self._transport.request_global("keepalive@openssh.com")
         self._keepalive = self._transport.loop.call_later(interval_s, self._ask_alive)
+
+
+def _eof_after_answer(session: Session, on_output: OutputCallback | None) -> OutputCallback:
+    """End the input of a subsystem when it has answered: sftp-server forgets its answer else."""
+    is_first = True
+
+    def pass_on(stream: Stream, data: bytes) -> None:
+        nonlocal is_first
+        if is_first:
+            is_first = False
+            session.channel.write_eof()
+        if on_output is not None:
+            on_output(stream, data)
+
+    return pass_on
 
 
 def _session_refused(answer: tuple[int, str]) -> FleetError:

@@ -7,37 +7,40 @@ How many connect at once is decided elsewhere.
 from __future__ import annotations
 
 import asyncio
-import getpass
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from fleetctl import __version__
-from fleetctl.model.errors import FleetError
 from fleetctl.model.host import Host
 from fleetctl.model.ports import SecretProvider
-from fleetctl.model.secret import Secret
 from fleetctl.model.settings import HostSettings
-from fleetctl.model.trace import Trace
-from fleetctl.ssh.agent import AgentClient, AgentFailed
-from fleetctl.ssh.algorithms import algorithms_for
+from fleetctl.model.trace import Trace, Turn
 from fleetctl.ssh.auth import Credentials
 from fleetctl.ssh.blocking import in_thread
-from fleetctl.ssh.connect import AskHostKey, ConnectAttempt
+from fleetctl.ssh.connect import AskHostKey, ConnectAttempt, Route
 from fleetctl.ssh.connection import SshConnection
-from fleetctl.ssh.hostkeys import KnownHosts, load_known_hosts
-from fleetctl.ssh.identity import Identity, IdentityStore
-from fleetctl.ssh.loop_transport import Agreements
+from fleetctl.ssh.credentials import CredentialStore
+from fleetctl.ssh.host_key_check import HostKeyCheck
+from fleetctl.ssh.host_verdict import HostKeyFiles, load_host_key_files
+from fleetctl.ssh.loop_transport import Agreements, LoopTransport
+from fleetctl.ssh.pacing import Pacing, Patience
+from fleetctl.ssh.remembered_keys import RememberedKeys
 from fleetctl.ssh.resolver import Resolver
 
-#: As ssh looks for them. Source: ssh(1), IdentityFile.
-DEFAULT_IDENTITIES = ("~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ed25519")
-_METHODS = {"publickey", "password"}
+if TYPE_CHECKING:
+    from fleetctl.ssh.gateway import Gateways
+    from fleetctl.ssh.proxy_command import Proxies
 
-#: Keys to offer, and why others cannot be offered.
-Identities: TypeAlias = tuple[tuple[Identity, ...], tuple[FleetError, ...]]
-NONE: Identities = ((), ())
+
+T_co = TypeVar("T_co", covariant=True)
+T = TypeVar("T")
+
+
+class _ConnectOnce(Protocol[T_co]):
+    def __call__(self, deadline_at: float, *, route: Route | None) -> Awaitable[T_co]: ...
 
 
 class SshConnector:
@@ -50,6 +53,7 @@ class SshConnector:
             refuses it.
         warn: Told once about each thing worth knowing, such as a bad line in known_hosts.
         environ: Where SSH_AUTH_SOCK and variables named by IdentityAgent are looked up.
+        remembered: Which key each host took the last time; None to remember nothing.
     """
 
     def __init__(
@@ -59,18 +63,23 @@ class SshConnector:
         ask_host_key: AskHostKey | None = None,
         warn: Callable[[str], None] = lambda _: None,
         environ: Mapping[str, str] = MappingProxyType({}),
+        remembered: RememberedKeys | None = None,
     ) -> None:
-        self._secrets = secrets
         self._ask_host_key = ask_host_key
         self._tell = warn
-        self._environ = environ
         self._told: set[str] = set()
         self._resolver = Resolver()
-        self._identities = IdentityStore(secrets)
-        self._known_hosts: dict[tuple[str, ...], asyncio.Task[KnownHosts]] = {}
-        self._collected: dict[object, asyncio.Task[Identities]] = {}
-        self._agents: dict[str, AgentClient] = {}
+        self._credentials = CredentialStore(
+            secrets=secrets, warn=self._warn, environ=environ, remembered=remembered
+        )
+        self._host_key_files: dict[object, asyncio.Task[HostKeyFiles]] = {}
         self._agreements: Agreements = {}
+        self._environ = environ
+        self._pacing = Pacing()
+        self._patience = Patience()
+        # Made when the first host needs them.
+        self._gateways: Gateways | None = None
+        self._proxies: Proxies | None = None
         self._identification = f"fleetctl_{__version__}"
 
     async def connect(self, host: Host, trace: Trace, *, open_session: bool) -> SshConnection:
@@ -78,159 +87,166 @@ class SshConnector:
         Return a connection that is logged in.
 
         Args:
-            trace: Gets the phase, its times and the address.
+            trace: Gets the phase, its times and the address; its turn is lent while the host waits
+                for a gateway or a crowded server, or does not answer.
             open_session: A command follows: ask for its session together with the login.
 
         Raises:
-            FleetError: Kinds ``resolve`` to ``auth``; nothing stays open.
+            FleetError: Kinds ``resolve`` to ``auth`` and ``gateway``; nothing stays open.
         """
         # Files and prompts come before the deadline starts: a person thinking about a passphrase
         # must not cost the host its time.
-        known_hosts = await self._load_known_hosts(host.settings)
-        attempt = ConnectAttempt(
+        host_key_files = await self._load_host_key_files(host.settings)
+        credentials = await self._credentials.of(host)
+
+        async def once(deadline_at: float, *, route: Route | None) -> SshConnection:
+            attempt = self._attempt(host, trace, host_key_files, credentials, route)
+            return await attempt.run(deadline_at, open_session=open_session)
+
+        return await self._by_its_way(host, trace.turn, once)
+
+    async def look(
+        self, host: Host, trace: Trace, algorithms: tuple[str, ...] = ()
+    ) -> tuple[LoopTransport, HostKeyCheck]:
+        """
+        Let a host show its key, without logging in.
+
+        Args:
+            algorithms: Host key algorithms to offer; empty for those `connect` would offer.
+
+        Returns:
+            The connection, which is closed, and what `connect` would check the key with.
+
+        Raises:
+            FleetError: Kinds ``resolve`` to ``kex`` and ``gateway``.
+        """
+        files = await self._load_host_key_files(host.settings)
+
+        async def once(
+            deadline_at: float, *, route: Route | None
+        ) -> tuple[LoopTransport, HostKeyCheck]:
+            attempt = self._attempt(host, trace, files, None, route)
+            attempt.host_key_algorithms = algorithms
+            return await attempt.look(deadline_at), attempt.host_key_check
+
+        return await self._by_its_way(host, trace.turn, once)
+
+    def _attempt(
+        self,
+        host: Host,
+        trace: Trace,
+        files: HostKeyFiles,
+        credentials: Credentials | None,
+        route: Route | None,
+    ) -> ConnectAttempt:
+        return ConnectAttempt(
             host=host,
             trace=trace,
             resolver=self._resolver,
-            known_hosts=known_hosts,
-            credentials=await self._credentials(host),
+            host_key_files=files,
+            credentials=credentials,
             identification=self._identification,
             agreements=self._agreements,
             ask_host_key=None if host.settings.batch_mode else self._ask_host_key,
             warn=self._warn,
+            patience=self._patience,
+            route=route,
         )
-        return await attempt.run(open_session=open_session)
+
+    async def _by_its_way(
+        self,
+        host: Host,
+        turn: Turn | None,
+        once: _ConnectOnce[T],
+    ) -> T:
+        settings = host.settings
+        limit_s = settings.connect_timeout_s
+        endpoint: tuple[object, ...] = (host.hostname, settings.port)
+        where = f"{host.hostname} port {settings.port}"
+        if settings.gateways:
+            return await self._through_gateways(host, turn, once)
+        if settings.proxy_command is not None:
+            proxies = self._proxies = self._proxies or self._make_proxies()
+            route = proxies.route(settings.proxy_command)
+            # What is the same for all hosts behind it is likely to be one server.
+            template = settings.proxy_command.replace(host.hostname, "%h")
+            endpoint, where = ("command", template), f"ProxyCommand {route.program}"
+            return await self._pacing.connect(
+                endpoint, where, partial(once, route=route), limit_s=limit_s, turn=turn
+            )
+        return await self._pacing.connect(
+            endpoint, where, partial(once, route=None), limit_s=limit_s, turn=turn
+        )
+
+    async def _through_gateways(
+        self,
+        host: Host,
+        turn: Turn | None,
+        once: _ConnectOnce[T],
+    ) -> T:
+        from fleetctl.ssh.gateway import Gateways, hop_name
+        from fleetctl.ssh.stream_refusal import StreamRefused
+
+        gateways = self._gateways = self._gateways or Gateways(self._connect_gateway)
+        settings = host.settings
+        hops = tuple((hop_name(hop), hop.port) for hop in settings.gateways)
+        while True:
+            lease = await gateways.lease(settings.gateways, turn)
+            try:
+                return await self._pacing.connect(
+                    (*hops, host.hostname, settings.port),
+                    f"{host.hostname} port {settings.port}, behind {hops[-1][0]},",
+                    partial(once, route=lease),
+                    limit_s=settings.connect_timeout_s,
+                    turn=turn,
+                )
+            except StreamRefused as refused:
+                if not gateways.may_be_full(settings.gateways, refused):
+                    raise
+            finally:
+                lease.give_back()
+
+    async def _connect_gateway(self, host: Host) -> SshConnection:
+        return await self.connect(host, Trace(), open_session=False)
+
+    def _make_proxies(self) -> Proxies:
+        from fleetctl.ssh.proxy_command import Proxies
+
+        return Proxies(shell=self._environ.get("SHELL") or "/bin/sh")
 
     async def aclose(self) -> None:
         """Close what connections share; the connections themselves belong to their owner."""
-        for task in self._collected.values():
-            task.cancel()
-        await asyncio.gather(*self._collected.values(), return_exceptions=True)
-        await self._identities.close()
+        if self._gateways is not None:
+            await self._gateways.aclose()
+        if self._proxies is not None:
+            await self._proxies.aclose()
+        await self._credentials.close()
         await self._resolver.close()
-        for agent in self._agents.values():
-            await agent.close()
 
     def _warn(self, message: str) -> None:
         if message not in self._told:
             self._told.add(message)
             self._tell(message)
 
-    async def _load_known_hosts(self, settings: HostSettings) -> KnownHosts:
-        files = (*settings.user_known_hosts_files, *settings.global_known_hosts_files)
-        task = self._known_hosts.get(files)
+    async def _load_host_key_files(self, settings: HostSettings) -> HostKeyFiles:
+        """Return what the files of these settings know; read once for all hosts."""
+        known = (*settings.user_known_hosts_files, *settings.global_known_hosts_files)
+        key = known, settings.revoked_host_keys_files
+        task = self._host_key_files.get(key)
         if task is None:
-            task = self._known_hosts[files] = asyncio.ensure_future(
-                in_thread(load_known_hosts, [expand_path(file) for file in files])
+            task = self._host_key_files[key] = asyncio.ensure_future(
+                in_thread(
+                    load_host_key_files,
+                    [expand_path(file) for file in known],
+                    [expand_path(file) for file in settings.revoked_host_keys_files],
+                )
             )
-        known = task.result() if task.done() else await asyncio.shield(task)
-        for warning in known.warnings:
+        files = task.result() if task.done() else await asyncio.shield(task)
+        for warning in files.known.warnings:
             self._warn(warning)
-        return known
-
-    async def _credentials(self, host: Host) -> Credentials:
-        settings = host.settings
-        user = settings.user or getpass.getuser()
-        methods = [
-            method
-            for method in settings.preferred_authentications
-            if method in _METHODS
-            and (method != "publickey" or settings.pubkey_authentication)
-            and (method != "password" or settings.password_authentication)
-        ]
-        identities, problems = (
-            await self._identities_of(settings) if "publickey" in methods else NONE
-        )
-
-        async def ask_password() -> Secret | None:
-            return await self._secrets.password(host, user)
-
-        return Credentials(
-            user=user,
-            methods=methods,
-            identities=identities,
-            signatures=algorithms_for(settings).signatures,
-            ask_password=ask_password,
-            problems=problems,
-        )
-
-    async def _identities_of(self, settings: HostSettings) -> Identities:
-        """Return what hosts with these settings are offered; found once for all of them."""
-        key = (settings.identity_files, settings.identities_only, settings.identity_agent)
-        task = self._collected.get(key)
-        if task is None:
-            task = asyncio.ensure_future(self._collect_identities(settings))
-            self._collected[key] = task
-        return task.result() if task.done() else await asyncio.shield(task)
-
-    async def _collect_identities(self, settings: HostSettings) -> Identities:
-        """
-        Find the keys of a host.
-
-        Configured files come first; the agent's other keys follow unless IdentitiesOnly.
-
-        A file that cannot be used is a problem only if it was configured.
-        """
-        found: dict[bytes, Identity] = {}
-        problems: list[FleetError] = []
-        agent_keys = {key.blob: key for key in await self._agent_identities(settings)}
-        configured = settings.identity_files
-        for path in map(expand_path, configured or DEFAULT_IDENTITIES):
-            public = _read_public_blob(path)
-            if public is not None and public in agent_keys:
-                found[public] = agent_keys[public]
-                continue
-            try:
-                identity: Identity = await self._identities.load(path)
-            except FleetError as error:
-                if configured:
-                    problems.append(error)
-                elif not isinstance(error.__cause__, FileNotFoundError):
-                    self._warn(str(error))
-                continue
-            found.setdefault(identity.blob, identity)
-        identities_only = settings.identities_only
-        if not (bool(configured) if identities_only is None else identities_only):
-            for blob, identity in agent_keys.items():
-                found.setdefault(blob, identity)
-        return tuple(found.values()), tuple(problems)
-
-    async def _agent_identities(self, settings: HostSettings) -> tuple[Identity, ...]:
-        path = settings.identity_agent or "SSH_AUTH_SOCK"
-        if path.lower() == "none":
-            return ()
-        if path == "SSH_AUTH_SOCK":
-            path = self._environ.get("SSH_AUTH_SOCK", "")
-        elif path.startswith("$"):
-            path = self._environ.get(path.strip("${}"), "")
-        if not path:
-            return ()
-        path = expand_path(path)
-        agent = self._agents.setdefault(path, AgentClient(path))
-        try:
-            return await agent.identities()
-        except AgentFailed as error:
-            self._warn(str(error))
-            return ()
+        return files
 
 
 def expand_path(path: str) -> str:
     """Replace a leading ``~`` by the home directory."""
     return os.path.expanduser(path)
-
-
-def _read_public_blob(path: str) -> bytes | None:
-    """Return the key of ``PATH.pub``, or of PATH itself if that is a public key."""
-    import base64
-
-    for candidate in (path, f"{path}.pub"):
-        try:
-            with open(candidate, "rb") as file:
-                fields = file.read(16 * 1024).split(None, 2)
-        except OSError:
-            continue
-        if len(fields) >= 2 and not fields[0].startswith(b"-"):
-            try:
-                return base64.b64decode(fields[1])
-            except ValueError:
-                continue
-    return None

@@ -19,6 +19,8 @@ from fleetctl.ssh.wire import SocketWire
 
 #: When the next address is tried beside the present one. Source: RFC 8305 section 5.
 STAGGER_S = 0.25
+#: "One per second". Source: ssh_config(5), ConnectionAttempts.
+BETWEEN_ATTEMPTS_S = 1.0
 #: Unacknowledged data for this long means the link is dead, without a packet of ours.
 TCP_USER_TIMEOUT_MS = 30_000
 
@@ -41,7 +43,7 @@ def interleave(addresses: Sequence[Address]) -> list[Address]:
 
 async def dial(addresses: Sequence[Address], settings: HostSettings) -> tuple[SocketWire, str]:
     """
-    Connect to the first address that answers.
+    Connect to the first address that answers; ConnectionAttempts says how often all are tried.
 
     The caller bounds the time. Nothing stays open when this is cancelled or fails.
 
@@ -51,6 +53,17 @@ async def dial(addresses: Sequence[Address], settings: HostSettings) -> tuple[So
     Raises:
         FleetError: ``connect.refused`` or ``connect.unreachable``, naming every address tried.
     """
+    for _ in range(settings.connection_attempts - 1):
+        try:
+            return await _dial_once(addresses, settings)
+        except FleetError:
+            await asyncio.sleep(BETWEEN_ATTEMPTS_S)
+    return await _dial_once(addresses, settings)
+
+
+async def _dial_once(
+    addresses: Sequence[Address], settings: HostSettings
+) -> tuple[SocketWire, str]:
     if len(addresses) == 1:
         try:
             sock = await _connect(addresses[0], settings)

@@ -1,33 +1,41 @@
 """
-Private keys: loading each file once per process, and signing with it.
+Identities: what a key is to a login, and signing with keys that were read from files.
 
-Does not decide which key is offered to whom.
+Reading the files is the business of `fleetctl.ssh.key_file`, agents that of `fleetctl.ssh.agent`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
-import os
-import stat
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from fleetctl.model.errors import FleetError
-from fleetctl.model.ports import SecretProvider
 from fleetctl.ssh.blocking import in_thread
 
-#: How often a passphrase is asked for before a key counts as unusable.
-PASSPHRASE_ATTEMPTS = 3
-
 PrivateKey = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+
+@dataclass(frozen=True, slots=True)
+class SessionBinding:
+    """
+    What proves to an agent which host a connection leads to.
+
+    Attributes:
+        host_key: The server's public key blob.
+        session_id: As in RFC 4253 section 7.2.
+        signature: The server's, over the session id, from the first key exchange.
+
+    Source: OpenSSH PROTOCOL.agent section 1.
+    """
+
+    host_key: bytes
+    session_id: bytes
+    signature: bytes
 
 
 class Identity(Protocol):
@@ -50,8 +58,15 @@ class Identity(Protocol):
     @property
     def asks_somebody(self) -> bool: ...
 
-    async def sign(self, data: bytes, algorithm: str) -> bytes:
-        """Return a signature blob made with this signature algorithm."""
+    async def sign(
+        self, data: bytes, algorithm: str, binding: SessionBinding | None = None
+    ) -> bytes:
+        """
+        Return a signature blob made with this signature algorithm.
+
+        Args:
+            binding: The connection to log in on, for agents that want to know.
+        """
         ...
 
 
@@ -81,7 +96,9 @@ class FileIdentity:
     key: PrivateKey
     asks_somebody: bool = False
 
-    async def sign(self, data: bytes, algorithm: str) -> bytes:
+    async def sign(
+        self, data: bytes, algorithm: str, binding: SessionBinding | None = None
+    ) -> bytes:
         if isinstance(self.key, ed25519.Ed25519PrivateKey):
             raw = self.key.sign(data)  # 50 microseconds: a thread would cost more
         else:
@@ -102,145 +119,22 @@ def _sign_slowly(key: PrivateKey, data: bytes, algorithm: str) -> bytes:
 
 
 def signature_algorithms(key_type: str) -> tuple[str, ...]:
-    """Return the algorithms a key of this type signs with, best first; SHA-1 is not among them."""
+    """
+    Return the algorithms a key of this type signs with, best first; SHA-1 is not among them.
+
+    Source: RFC 8332 section 3.
+    """
     return ("rsa-sha2-512", "rsa-sha2-256") if key_type == "ssh-rsa" else (key_type,)
 
 
-class PassphraseNeeded(Exception):
-    """The key is encrypted and no passphrase, or a wrong one, was given."""
-
-
-def load_identity_file(path: str, passphrase: str | None) -> FileIdentity:
+def take_string(data: bytes) -> tuple[bytes, bytes]:
     """
-    Read a private key in OpenSSH or PEM format. Blocks; an encrypted key takes a fraction of a
-    second.
+    Return the string that `data` begins with, and what follows it.
 
     Raises:
-        PassphraseNeeded: It is encrypted and the passphrase is missing or wrong.
-        FleetError: ``auth.key_file`` with the reason and what to type.
+        ValueError: It is cut short. Source: RFC 4251 section 5.
     """
-    data = _read_private_file(path)
-    password = passphrase.encode() if passphrase else None
-    is_openssh = b"BEGIN OPENSSH PRIVATE KEY" in data
-    load: Callable[..., object] = (
-        serialization.load_ssh_private_key if is_openssh else serialization.load_pem_private_key
-    )
-    try:
-        # The check of RSA numbers takes 130 ms and protects against foreign keys; this one is ours.
-        key = load(data, password, unsafe_skip_rsa_key_validation=True)
-    except TypeError as error:
-        if passphrase and "not encrypted" in str(error):
-            return load_identity_file(path, None)
-        raise PassphraseNeeded from error
-    except (ValueError, UnsupportedAlgorithm) as error:
-        if _is_encrypted(data):
-            raise PassphraseNeeded from error
-        raise FleetError(
-            "auth.key_file",
-            f"{path}: not a private key that can be read: {_first_line(error)}",
-            hint=f"ssh-keygen -y -f {path}",
-        ) from error
-    if not isinstance(key, PrivateKey):
-        raise FleetError(
-            "auth.key_file",
-            f"{path}: keys of this type are not used any more",
-            hint="ssh-keygen -t ed25519 makes a new one",
-        )
-    public = key.public_key().public_bytes(
-        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
-    )
-    key_type, encoded = public.split()[:2]
-    return FileIdentity(
-        label=path, key_type=key_type.decode(), blob=base64.b64decode(encoded), key=key
-    )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:120]
-
-
-def _is_encrypted(data: bytes) -> bool:
-    if b"ENCRYPTED" in data:
-        return True
-    body = b"".join(line for line in data.splitlines() if not line.startswith(b"-----"))
-    try:
-        decoded = base64.b64decode(body)
-    except ValueError:
-        return False
-    # openssh-key-v1: magic, then the cipher's name, which is "none" for a plain key.
-    return decoded.startswith(b"openssh-key-v1\0") and decoded[15:23] != ssh_string(b"none")
-
-
-def _read_private_file(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            info = os.fstat(file.fileno())
-            data = file.read(256 * 1024)
-    except FileNotFoundError as error:
-        raise FleetError(
-            "auth.key_file",
-            f"{path}: no such identity file",
-            hint="check IdentityFile, or make one with `ssh-keygen -t ed25519`",
-        ) from error
-    except OSError as error:
-        raise FleetError("auth.key_file", f"{path}: {error.strerror or error}") from error
-    if info.st_uid == os.getuid() and stat.S_IMODE(info.st_mode) & 0o077:
-        raise FleetError(
-            "auth.key_file",
-            f"{path}: others may read this private key (mode {stat.S_IMODE(info.st_mode):04o})",
-            hint=f"chmod 600 {path}",
-        )
-    return data
-
-
-class IdentityStore:
-    """Loads each identity file once per process and asks for each passphrase once."""
-
-    def __init__(self, secrets: SecretProvider) -> None:
-        self._secrets = secrets
-        self._loading: dict[str, asyncio.Task[FileIdentity]] = {}
-
-    async def load(self, path: str) -> FileIdentity:
-        """
-        Return the identity of a file.
-
-        Raises:
-            FleetError: ``auth.key_file``, the same for every host that names the file.
-        """
-        task = self._loading.get(path)
-        if task is None:
-            task = self._loading[path] = asyncio.ensure_future(self._load(path))
-        return await asyncio.shield(task)
-
-    async def _load(self, path: str) -> FileIdentity:
-        try:
-            return await in_thread(load_identity_file, path, None)
-        except PassphraseNeeded:
-            pass
-        given = 0
-        while given < PASSPHRASE_ATTEMPTS:
-            passphrase = await self._secrets.passphrase(path, given)
-            if passphrase is None:
-                break
-            given += 1
-            try:
-                return await in_thread(load_identity_file, path, passphrase.reveal())
-            except PassphraseNeeded:
-                continue
-        if given:
-            raise FleetError(
-                "auth.key_file",
-                f"{path}: wrong passphrase",
-                hint=f"check it with `ssh-keygen -y -f {path}`",
-            )
-        raise FleetError(
-            "auth.key_file",
-            f"{path}: the key is encrypted and there is no passphrase for it",
-            hint=f"give --identity-passphrase-file FILE, or `ssh-add {path}` and use the agent",
-        )
-
-    async def close(self) -> None:
-        """End what is still being loaded."""
-        for task in self._loading.values():
-            task.cancel()
-        await asyncio.gather(*self._loading.values(), return_exceptions=True)
+    size = int.from_bytes(data[:4], "big")
+    if len(data) < 4 + size:
+        raise ValueError("cut short")
+    return data[4 : 4 + size], data[4 + size :]

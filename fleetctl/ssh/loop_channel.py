@@ -108,6 +108,12 @@ class Receiver(Protocol):
         ...
 
 
+class IncomingReceiver(Receiver, Protocol):
+    """The receiver of a channel that the server opened; `channel` is set before anything comes."""
+
+    channel: LoopChannel | None
+
+
 class LoopChannel(paramiko.Channel):
     """
     A channel that hands what arrives to a `Receiver` instead of pipes.

@@ -40,6 +40,8 @@ from paramiko.common import (
     MSG_UNIMPLEMENTED,
     cMSG_CHANNEL_CLOSE,
     cMSG_CHANNEL_OPEN,
+    cMSG_CHANNEL_OPEN_FAILURE,
+    cMSG_CHANNEL_OPEN_SUCCESS,
     cMSG_DISCONNECT,
     cMSG_GLOBAL_REQUEST,
     cMSG_KEXINIT,
@@ -53,12 +55,13 @@ from fleetctl.ssh.algorithms import Algorithms
 from fleetctl.ssh.loop_channel import (
     CHANNEL_PACKET_BYTES,
     WINDOW_BYTES,
+    IncomingReceiver,
     LoopChannel,
     LoopEvent,
     Receiver,
     add_fields,
 )
-from fleetctl.ssh.wire import SocketWire
+from fleetctl.ssh.wire import Wire
 
 #: Before authentication a peer gets at most this much of our attention.
 MAX_BANNER_BYTES = 64 * 1024
@@ -199,7 +202,7 @@ class ThreadChannel(paramiko.Channel):
 class LoopPacketizer(Packetizer):
     """Paramiko's packet code on a buffer that the loop fills; see `LoopTransport`."""
 
-    def __init__(self, wire: SocketWire) -> None:
+    def __init__(self, wire: Wire) -> None:
         super().__init__(wire)
         self.host: LoopTransport | None = None
         self._buffer = b""
@@ -302,15 +305,20 @@ class LoopTransport(paramiko.Transport):
     Attributes:
         banner_lines: What the peer sent before its version line.
         host_key_blob: The server's key of the first key exchange, as it came.
+        host_key_signature: Its signature over the session id.
+        on_host_keys: Told when the server announces its host keys, with the rest of the request;
+            must not raise. Source: OpenSSH PROTOCOL section 2.5.
         disconnected: Code and text of the peer's SSH_MSG_DISCONNECT, if it sent one.
         peer_offer: The algorithms of a peer with which we have none in common.
+        peer_kex_init: The peer's KEXINIT without its type, until the login.
         bug: An exception of our own code that ended the transport or a channel.
         stream_error: Why the byte stream ended, None for a plain end.
+        first_received: Monotonic time of the first bytes, 0.0 before.
         last_received: Monotonic time of the latest bytes.
     """
 
     def __init__(
-        self, wire: SocketWire, *, identification: str, agreements: Agreements | None = None
+        self, wire: Wire, *, identification: str, agreements: Agreements | None = None
     ) -> None:
         """
         Args:
@@ -331,9 +339,12 @@ class LoopTransport(paramiko.Transport):
         self.negotiated = LoopEvent(self.loop)
         self.banner_lines: list[str] = []
         self.host_key_blob: bytes | None = None
+        self.host_key_signature = b""
         self.disconnected: tuple[int, str] | None = None
         self.peer_offer: Mapping[str, list[str]] = {}
+        self.peer_kex_init = b""
         self.bug: BaseException | None = None
+        self.first_received = 0.0
         self.last_received = 0.0
         self.ended: asyncio.Future[None] = self.loop.create_future()
         self._greenlet: greenlet | None = None
@@ -354,8 +365,11 @@ class LoopTransport(paramiko.Transport):
         self._kexinit_is_early = False
         self._write_paused = False
         self._writable: asyncio.Future[None] | None = None
-        self._global_replies: deque[asyncio.Future[bool]] = deque()
+        # Given the reply to a global request, or None for a refusal and for the end.
+        self._global_replies: deque[Callable[[bytes | None], None]] = deque()
+        self.on_host_keys: Callable[[bytes], None] | None = None
         self._abandoned: set[int] = set()
+        self._acceptors: dict[str, Callable[[], IncomingReceiver | None]] = {}
         self._agreements = agreements if agreements is not None else {}
         self._offer: object = None
         self._secret = b""
@@ -413,9 +427,7 @@ class LoopTransport(paramiko.Transport):
 
     def _settle_end(self) -> None:
         while self._global_replies:
-            reply = self._global_replies.popleft()
-            if not reply.done():
-                reply.set_result(False)
+            self._global_replies.popleft()(None)
         self._release_writers()
         if not self.ended.done():
             self.ended.set_result(None)
@@ -532,6 +544,7 @@ class LoopTransport(paramiko.Transport):
         packetizer = self.packetizer
         packetizer.feed(data)
         if not self.authenticated:
+            self.first_received = self.first_received or self.last_received
             self._early_bytes += len(data)
             if self._early_bytes > MAX_EARLY_BYTES:
                 packetizer.drop_input()
@@ -590,9 +603,13 @@ class LoopTransport(paramiko.Transport):
     async def writable(self) -> None:
         """Wait until channel data may be sent, or the transport has ended (rule 8)."""
         while self.active and not self.can_write:
-            if self._writable is None:
-                self._writable = self.loop.create_future()
-            await asyncio.shield(self._writable)
+            await asyncio.shield(self.next_writable())
+
+    def next_writable(self) -> asyncio.Future[None]:
+        """Return what is set when channel data may be sent again, or when the transport ends."""
+        if self._writable is None:
+            self._writable = self.loop.create_future()
+        return self._writable
 
     def _release_writers(self) -> None:
         if self._writable is not None:
@@ -652,6 +669,7 @@ class LoopTransport(paramiko.Transport):
     def authentication_succeeded(self) -> None:
         """To be called while USERAUTH_SUCCESS is handled: delayed compression begins."""
         self._auth_trigger()
+        self.peer_kex_init = b""
         self.wire.relax()
 
     def send_unimplemented(self, sequence_number: int) -> None:
@@ -662,19 +680,53 @@ class LoopTransport(paramiko.Transport):
 
     def request_global(self, name: str) -> asyncio.Future[bool]:
         """Send a global request; the future gives the answer, False when the transport ends."""
+        reply: asyncio.Future[bool] = self.loop.create_future()
+
+        def settle(answer: bytes | None) -> None:
+            if not reply.done():
+                reply.set_result(answer is not None)
+
+        self._ask_globally(name, b"", settle)
+        return reply
+
+    def ask_global(self, name: str, payload: bytes) -> asyncio.Future[bytes | None]:
+        """
+        Send a global request whose answer is more than yes.
+
+        Returns:
+            A future of what the answer carries; None for no, and when the transport ends.
+        """
+        reply: asyncio.Future[bytes | None] = self.loop.create_future()
+
+        def settle(answer: bytes | None) -> None:
+            if not reply.done():
+                reply.set_result(answer)
+
+        self._ask_globally(name, payload, settle)
+        return reply
+
+    def _ask_globally(
+        self, name: str, payload: bytes, settle: Callable[[bytes | None], None]
+    ) -> None:
         m = Message()
         m.add_byte(cMSG_GLOBAL_REQUEST)
         m.add_string(name)
         m.add_boolean(True)
-        reply: asyncio.Future[bool] = self.loop.create_future()
-        self._global_replies.append(reply)
+        m.add_bytes(payload)
+        self._global_replies.append(settle)
         self._send_user_message(m)
-        return reply
 
     # -- channels
 
-    def open_loop_channel(self, kind: str, receiver: Receiver) -> LoopChannel:
-        """Ask for a channel; its `opened` is set when the answer came or the transport ended."""
+    def open_loop_channel(
+        self, kind: str, receiver: Receiver, *fields: bytes | str | int | bool
+    ) -> LoopChannel:
+        """
+        Ask for a channel; its `opened` is set when the answer came or the transport ended.
+
+        Args:
+            fields: What the kind of channel adds to the request. Source: RFC 4254 section 5.1.
+        """
         with self.lock:
             chanid = self._next_channel()
             channel = LoopChannel(chanid, receiver, self.loop)
@@ -689,8 +741,19 @@ class LoopTransport(paramiko.Transport):
         m.add_int(chanid)
         m.add_int(WINDOW_BYTES)
         m.add_int(CHANNEL_PACKET_BYTES)
+        add_fields(m, fields)
         self._send_user_message(m)
         return channel
+
+    def accept_channels(self, kind: str, accept: Callable[[], IncomingReceiver | None]) -> None:
+        """
+        Let the server open channels of this kind; all others are refused (S09).
+
+        Args:
+            accept: Returns what receives a new channel, or None to refuse it. Called on the loop's
+                thread, inside the transport: it must not block.
+        """
+        self._acceptors[kind] = accept
 
     def send_user_message(self, data: Message) -> None:
         """Send, or hold back in order while keys are exchanged; never waits. Any thread."""
@@ -744,7 +807,7 @@ class LoopTransport(paramiko.Transport):
 
     @property
     def preferred_keys(self) -> tuple[str, ...]:
-        """Host key algorithms in the order set; no certificates, which nothing here could judge."""
+        """Host key algorithms in the order set; stock code adds certificates to them."""
         return tuple(self._preferred_keys)
 
     def _filter_algorithm(self, type_: str) -> tuple[str, ...]:
@@ -795,7 +858,7 @@ class LoopTransport(paramiko.Transport):
 
         What is agreed on depends on the two offers alone, and those of a fleet are mostly equal.
         """
-        raw = m.asbytes()
+        self.peer_kex_init = raw = m.asbytes()
         offers = (raw[COOKIE_BYTES:], self._offer, self.agreed_on_strict_kex)
         agreed = self._agreements.get(offers)
         if agreed is None:
@@ -846,6 +909,7 @@ class LoopTransport(paramiko.Transport):
             raise PeerMisbehaved("hostkey.changed", "the host key changed while connected")
         super()._verify_key(host_key, sig)
         self.host_key_blob = host_key
+        self.host_key_signature = self.host_key_signature or sig
 
     def _parse_disconnect(self, m: Message) -> None:
         code = m.get_int()
@@ -854,21 +918,56 @@ class LoopTransport(paramiko.Transport):
     def _parse_unimplemented(self, m: Message) -> None:
         """The peer did not understand something we can do without."""
 
+    def _parse_global_request(self, m: Message) -> None:
+        """Take the host keys a server announces; stock code refuses everything else."""
+        if m.get_string() == b"hostkeys-00@openssh.com" and not m.get_boolean():
+            if self.on_host_keys is not None:
+                self.on_host_keys(m.get_remainder())
+            return
+        m.rewind()
+        super()._parse_global_request(m)
+
     def _parse_request_success(self, m: Message) -> None:
-        if not self._settle_global_reply(answer=True):
+        if not self._settle_global_reply(m.get_remainder()):
             super()._parse_request_success(m)
 
     def _parse_request_failure(self, m: Message) -> None:
-        if not self._settle_global_reply(answer=False):
+        if not self._settle_global_reply(None):
             super()._parse_request_failure(m)
 
-    def _settle_global_reply(self, *, answer: bool) -> bool:
+    def _settle_global_reply(self, answer: bytes | None) -> bool:
         if not self._global_replies:
             return False
-        reply = self._global_replies.popleft()
-        if not reply.done():
-            reply.set_result(answer)
+        self._global_replies.popleft()(answer)
         return True
+
+    def _parse_channel_open(self, m: Message) -> None:
+        """Let the server open what was agreed to. Source: RFC 4254 section 5.1."""
+        accept = self._acceptors.get(m.get_binary().decode("ascii", "replace"))
+        if accept is None:
+            m.rewind()
+            super()._parse_channel_open(m)
+            return
+        remote_id, window_bytes, packet_bytes = m.get_int(), m.get_int(), m.get_int()
+        receiver = accept()
+        answer = Message()
+        if receiver is None:
+            answer.add_byte(cMSG_CHANNEL_OPEN_FAILURE)
+            add_fields(answer, (remote_id, 4, "too many", "en"))  # SSH_OPEN_RESOURCE_SHORTAGE
+            self._send_user_message(answer)
+            return
+        with self.lock:
+            chanid = self._next_channel()
+            channel = LoopChannel(chanid, receiver, self.loop)
+            self._channels.put(chanid, channel)
+            self.channels_seen[chanid] = True
+            channel._set_transport(self)
+            channel._set_window(WINDOW_BYTES, CHANNEL_PACKET_BYTES)
+            channel._set_remote_channel(remote_id, window_bytes, packet_bytes)
+        receiver.channel = channel
+        answer.add_byte(cMSG_CHANNEL_OPEN_SUCCESS)
+        add_fields(answer, (remote_id, chanid, WINDOW_BYTES, CHANNEL_PACKET_BYTES))
+        self._send_user_message(answer)
 
     def _parse_channel_open_success(self, m: Message) -> None:
         chanid = m.get_int()

@@ -23,9 +23,9 @@ def send_at_once(session: Session, data: memoryview) -> int:
     return sent
 
 
-async def send_stdin(session: Session, data: bytes) -> None:
+async def send_stdin(session: Session, data: bytes, *, eof: bool = True) -> None:
     """
-    Send all bytes, then EOF; return early if the session has ended.
+    Send all bytes, then EOF if wanted; return early if the session has ended.
 
     Source: RFC 4254 section 5.2.
     """
@@ -40,4 +40,5 @@ async def send_stdin(session: Session, data: bytes) -> None:
             await session.window.wait()
         else:
             await asyncio.sleep(0)
-    session.channel.write_eof()
+    if eof:
+        session.channel.write_eof()

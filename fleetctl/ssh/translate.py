@@ -4,6 +4,8 @@ From what Paramiko and the peer did to a `FleetError` with a stable kind and a h
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import paramiko
 
 from fleetctl.model.errors import FleetError
@@ -70,9 +72,14 @@ def foreign_greeting(lines: list[str]) -> FleetError | None:
     return None
 
 
+def has_too_many(lines: Iterable[str]) -> bool:
+    """Tell whether a server says that it has too many connections, or too many of ours."""
+    return any(text in line.lower() for line in lines for text in _THROTTLED)
+
+
 def _no_version(transport: LoopTransport) -> FleetError:
     lines = transport.banner_lines
-    if any(text in line.lower() for line in lines for text in _THROTTLED):
+    if has_too_many(lines):
         return FleetError(
             "connect.dropped",
             f"the server turned us away: {_quote(lines[0])}",

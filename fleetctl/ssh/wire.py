@@ -11,6 +11,19 @@ import socket
 from typing import Protocol, cast
 
 
+class GatewayLost(ConnectionError):
+    """
+    The stream to a host ended because the connection to its gateway did.
+
+    Attributes:
+        hop: Name of the gateway.
+    """
+
+    def __init__(self, hop: str, reason: str) -> None:
+        super().__init__(f"the connection to gateway {hop} was lost: {reason}")
+        self.hop = hop
+
+
 class StreamOwner(Protocol):
     """Who is told what the stream does; always called on the loop's thread."""
 
@@ -21,8 +34,34 @@ class StreamOwner(Protocol):
     def write_pressure(self, *, paused: bool) -> None: ...
 
 
+class Wire(Protocol):
+    """
+    What a transport asks of the stream under it; all calls on the loop's thread.
+
+    It must also look like a socket to Paramiko: `settimeout`, `getpeername` and `close`.
+    """
+
+    def attach(self, owner: StreamOwner) -> None: ...
+
+    def relax(self) -> None: ...
+
+    def write(self, data: bytes) -> None: ...
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+    def settimeout(self, timeout: float | None) -> None: ...
+
+    def getpeername(self) -> object: ...
+
+    def close(self) -> None: ...
+
+
 class SocketWire(asyncio.Protocol):
-    """One TCP connection. What arrives before `attach` is kept for the owner."""
+    """One connected socket. What arrives before `attach` is kept for the owner."""
 
     def __init__(self) -> None:
         self._owner: StreamOwner | None = None
@@ -38,8 +77,9 @@ class SocketWire(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._tcp = cast("asyncio.Transport", transport)
-        if hasattr(socket, "TCP_QUICKACK"):
-            self._hurried = transport.get_extra_info("socket")
+        sock = transport.get_extra_info("socket")
+        if hasattr(socket, "TCP_QUICKACK") and sock.family != socket.AF_UNIX:
+            self._hurried = sock
 
     def data_received(self, data: bytes) -> None:
         if self._hurried is not None:

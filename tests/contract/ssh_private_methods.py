@@ -135,6 +135,13 @@ METHODS = (
     # -- global requests and channels
     Method(
         TRANSPORT,
+        "_parse_global_request",
+        f"{_HOST}: overridden, takes the announcement of host keys",
+        "(self, m)",
+        ("Transport.__init__",),
+    ),
+    Method(
+        TRANSPORT,
         "_parse_request_success",
         f"{_HOST}: overridden, answers our own global requests in order",
         "(self, m)",
@@ -151,6 +158,13 @@ METHODS = (
         TRANSPORT,
         "_parse_channel_open_success",
         f"{_HOST}: overridden, closes channels nobody waits for any more",
+        "(self, m)",
+        ("Transport.__init__",),
+    ),
+    Method(
+        TRANSPORT,
+        "_parse_channel_open",
+        f"{_HOST}: overridden, lets the server open what was agreed to",
         "(self, m)",
         ("Transport.__init__",),
     ),

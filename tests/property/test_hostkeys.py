@@ -10,21 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetctl.ssh.hostkeys import (
-    KnownHosts,
-    add_line,
-    load_known_hosts,
-    lookup_names,
-    render_line,
-)
-from fleetctl.ssh.identity import ssh_string
+from fleetctl.ssh.host_verdict import HostKeyFiles, Question, ShownKey, judge
+from fleetctl.ssh.key_line import encode_key
+from fleetctl.ssh.known_hosts import KnownHosts, load_known_hosts, lookup_names
+from fleetctl.ssh.known_hosts_file import check_name, learn_key, render_line
+from tests.unit.ssh.keys import ECDSA, ED25519, RSA, blob
 
-TYPES = ("ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256")
+TYPES = (ED25519, RSA, ECDSA)
 
 hosts = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9.:_-]{0,20}", fullmatch=True)
 ports = st.sampled_from([22, 2222, 65535])
 key_types = st.sampled_from(TYPES)
-bodies = st.binary(min_size=1, max_size=40)
+seeds = st.integers(1, 3)
 # Pieces of known_hosts lines, so that lines are nearly right more often than not.
 pieces = st.one_of(
     st.binary(max_size=12),
@@ -41,31 +38,32 @@ def folder(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("hostkeys")
 
 
-def blob(key_type: str, body: bytes) -> bytes:
-    return ssh_string(key_type.encode()) + ssh_string(body)
-
-
 def read(file: Path, content: bytes) -> KnownHosts:
     file.write_bytes(content)
     return load_known_hosts([str(file)])
 
 
-@given(hosts, ports, key_types, bodies, st.booleans(), st.lists(lines, max_size=4))
-def test_a_line_that_was_written_is_found_again(folder, host, port, key_type, body, hashed, others):
+def verdict(known: KnownHosts, names, key_type: str, seed: int) -> str:
+    question = Question(names, principal=names[0])
+    return judge(
+        HostKeyFiles(known), ShownKey(key_type, blob(key_type, seed)), question, 0.0
+    ).verdict
+
+
+@given(hosts, ports, key_types, seeds, st.booleans(), st.lists(lines, max_size=4))
+def test_a_line_that_was_written_is_found_again(folder, host, port, key_type, seed, hashed, others):
     """
     Parsing a rendered line trusts exactly its key, for its host and port, among whatever lines.
     """
-    names, key = lookup_names(host, port), blob(key_type, body)
-    text = render_line(names[0], key_type, key, hashed=hashed)
+    names = lookup_names(host, port)
+    text = render_line(names[0], blob(key_type, seed), hashed=hashed)
     comments = b"".join(b"# %s\n" % other for other in others)
     known = read(folder / "rendered", comments + text.encode() + comments)
     assert known.warnings == []
-    assert known.judge(names, key_type, key).verdict == "trusted"
-    assert known.judge(names, key_type, blob(key_type, body + b"x")).verdict == "changed"
+    assert verdict(known, names, key_type, seed) == "trusted"
     for other_type in TYPES:
-        other_key = blob(other_type, b"x" + body)
-        assert known.judge(names, other_type, other_key).verdict == "changed"
-    assert known.judge((f"{names[0]}x",), key_type, key).verdict == "unknown"
+        assert verdict(known, names, other_type, 4) == "changed"
+    assert verdict(known, (f"{names[0]}x",), key_type, seed) == "unknown"
 
 
 @given(st.lists(lines, max_size=6))
@@ -74,28 +72,41 @@ def test_rubbish_neither_raises_nor_trusts(folder, rubbish):
     Whatever a file holds, reading it ends, and a key that does not stand in it is never trusted.
     """
     known = read(folder / "rubbish", b"\n".join(rubbish))
-    key = blob("ssh-ed25519", b"not in the file")
     for host in ("web1", "", "*", "|1|"):
-        assert known.judge(lookup_names(host, 2222), "ssh-ed25519", key).verdict != "trusted"
+        assert verdict(known, lookup_names(host, 2222), ED25519, 4) != "trusted"
 
 
-@given(st.binary(max_size=200) | st.lists(lines, max_size=4).map(b"\n".join), key_types, bodies)
-def test_adding_never_changes_what_stands_there(folder, before, key_type, body):
+@given(st.binary(max_size=200) | st.lists(lines, max_size=4).map(b"\n".join), key_types, seeds)
+def test_adding_never_changes_what_stands_there(folder, before, key_type, seed):
     """
     Every byte of the file is kept, at most one newline and one line are added, and it is believed.
     """
-    file, key = folder / "added", blob(key_type, body)
+    file, key, name = folder / "added", blob(key_type, seed), "new.example.org"
     file.write_bytes(before)
-    text = render_line("new.example.org", key_type, key, hashed=False)
-    verdict = add_line(str(file), ("new.example.org",), text, key_type, key).verdict
+    text = render_line(name, key, hashed=False)
+    found = learn_key(str(file), (name,), key, hashed=False).verdict
     after = file.read_bytes()
-    if verdict == "trusted" and after != before:
+    if found == "trusted" and after != before:
         newline = b"\n" if before and not before.endswith(b"\n") else b""
         assert after == before + newline + text.encode()
-        known = load_known_hosts([str(file)])
-        assert known.judge(("new.example.org",), key_type, key).verdict == "trusted"
+        assert verdict(load_known_hosts([str(file)]), (name,), key_type, seed) == "trusted"
     else:
         assert after == before
+
+
+@given(st.text(max_size=12))
+def test_a_name_that_may_be_written_is_one_field_and_no_pattern(name):
+    """
+    Whatever an inventory calls a host, its line says that name or is not written.
+    """
+    try:
+        check_name(name)
+    except ValueError:
+        return
+    text = render_line(name, blob(), hashed=False)
+    assert text.split(" ")[0] == name
+    assert len(text.splitlines()) == 1
+    assert not set(name) & set("*?!,#@|")
 
 
 def matches(pattern: str, name: str) -> bool:
@@ -120,7 +131,6 @@ def test_patterns_match_as_in_openssh(folder, patterns, name):
     expected = any(matches(p, name) for p in positive) and not any(
         matches(p, name) for p in negated
     )
-    key = blob("ssh-ed25519", b"key")
-    text = render_line(",".join(patterns), "ssh-ed25519", key, hashed=False)
+    text = f"{','.join(patterns)} {encode_key(blob())}\n"
     known = read(folder / "patterns", text.encode())
-    assert (known.judge((name,), "ssh-ed25519", key).verdict == "trusted") == expected
+    assert (verdict(known, (name,), ED25519, 1) == "trusted") == expected

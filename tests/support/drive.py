@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import pytest
 from paramiko.transport import _active_threads
 
+from fleetctl.model.challenge import Challenge
 from fleetctl.model.errors import FleetError
 from fleetctl.model.host import Host
 from fleetctl.model.operation import ExecRequest
@@ -27,6 +28,7 @@ from fleetctl.ssh.connector import SshConnector
 from fleetctl.ssh.loop import new_event_loop, run_loop
 from fleetctl.ssh.loop_transport import LoopTransport
 from fleetctl.ssh.session import OutputCallback
+from tests.support.patience import PATIENCE_S, TEST_LIMIT_S
 
 T = TypeVar("T")
 
@@ -38,7 +40,10 @@ new_event_loop("uvloop").close()
 
 
 def run_async(
-    main: Callable[[], Coroutine[Any, Any, T]], *, loop: str | None = None, limit_s: float = 60.0
+    main: Callable[[], Coroutine[Any, Any, T]],
+    *,
+    loop: str | None = None,
+    limit_s: float = TEST_LIMIT_S,
 ) -> T:
     """
     Run ``main()`` on a new loop of this kind, for at most ``limit_s``.
@@ -63,20 +68,26 @@ def run_async(
     return run_loop(bounded, choice=loop)
 
 
-async def until(condition: Callable[[], object], *, limit_s: float = 5.0) -> None:
-    """Wait until a condition holds."""
-    deadline = monotonic() + limit_s
+async def until(condition: Callable[[], object], *, pause_s: float = 0.005) -> None:
+    """Wait until a condition holds; with no pause it is looked at in every turn of the loop."""
+    deadline = monotonic() + PATIENCE_S
     while not condition():
         assert monotonic() < deadline, "what the test waits for does not happen"
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(pause_s)
 
 
 @dataclass
 class Secrets:
-    """A `SecretProvider` that counts the questions."""
+    """
+    A `SecretProvider` that counts the questions.
+
+    Attributes:
+        told: Answers to a host's questions, in the order they are asked.
+    """
 
     login: str | None = None
     passphrases: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
 
     async def password(self, host: Host, user: str) -> Secret | None:
@@ -86,6 +97,13 @@ class Secrets:
     async def passphrase(self, path: str, attempt: int) -> Secret | None:
         self.asked.append(f"passphrase of {path}")
         return Secret(self.passphrases.pop(0)) if self.passphrases else None
+
+    async def answers(self, host: Host, user: str, challenge: Challenge) -> list[Secret] | None:
+        texts = [prompt.text for prompt in challenge.prompts]
+        self.asked.append(f"{' '.join(texts)}(attempt {challenge.attempt}) at {host.name}")
+        if len(self.told) < len(texts):
+            return None
+        return [Secret(self.told.pop(0)) for _ in texts]
 
 
 @dataclass(frozen=True)
@@ -211,11 +229,15 @@ async def ticking(interval_s: float = 0.02) -> AsyncIterator[Ticker]:
             due = monotonic() + interval_s
             await asyncio.sleep(interval_s)
             ticker.latest_s = max(ticker.latest_s, monotonic() - due)
-            ticker.most_threads = max(ticker.most_threads, threading.active_count())
+            count_threads()
+
+    def count_threads() -> None:
+        ticker.most_threads = max(ticker.most_threads, threading.active_count())
 
     task = asyncio.ensure_future(tick())
     try:
         yield ticker
+        count_threads()
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -44,6 +44,7 @@ from fleetctl.lab.sshd import (
 )
 from fleetctl.model.host import Host
 from fleetctl.model.settings import HostSettings
+from tests.support.patience import PATIENCE_S
 
 #: Special host -> what its sshd_config says differently. None means sshd's own default.
 SSHD_OPTIONS: Mapping[str, Mapping[str, str | None]] = {
@@ -159,7 +160,7 @@ class Fleet:
 
     def stop(self, host: LabHost) -> None:
         """End a host's daemon, its sessions and what they run; the name can be started again."""
-        end_all(host.directory)
+        _end_all(host.directory)
         self._started.pop(host.name, None)
         shutil.rmtree(host.directory)
         lines = self.known_hosts.read_text().splitlines(keepends=True)
@@ -172,8 +173,8 @@ class Fleet:
         return owned(process_table(), host.directory) - {host.pid}
 
     def end_sessions(self, host: LabHost, number: signal.Signals = signal.SIGKILL) -> None:
-        """Signal all processes of everybody logged in, and wait (2 s) until they are gone."""
-        until = time.monotonic() + 2
+        """Signal all processes of everybody logged in, and wait until they are gone."""
+        until = time.monotonic() + PATIENCE_S
         while pids := self.sessions(host):
             assert time.monotonic() < until, f"sessions of {host.name} do not end: {pids}"
             for pid in pids:
@@ -196,6 +197,7 @@ class Fleet:
             strict_host_key_checking="yes",
             user_known_hosts_files=(str(self.known_hosts),),
             global_known_hosts_files=(),
+            connect_timeout_s=PATIENCE_S,
         )
         return dataclasses.replace(settings, **changes)  # type: ignore[arg-type] # named by tests
 
@@ -209,7 +211,9 @@ class Fleet:
         folder.mkdir(exist_ok=True)
         path = folder / f"{secrets.token_hex(4)}.yml"
         lab = Lab(directory=self.directory, hosts=tuple(hosts), engine="tests")
-        path.write_text(render_inventory(lab, group="web", user=self.user))
+        lines = render_inventory(lab, group="web", user=self.user).splitlines(keepends=True)
+        lines.insert(lines.index("  ssh:\n") + 1, f"    ConnectTimeout: {PATIENCE_S:.0f}\n")
+        path.write_text("".join(lines))
         return path
 
     def ssh_argv(self, host: LabHost, *options: str) -> list[str]:
@@ -241,7 +245,7 @@ class Fleet:
 
     def close(self) -> None:
         """End everything and remove the directory."""
-        end_all(self.directory)
+        _end_all(self.directory)
         reap(self.pids)
         shutil.rmtree(self.directory)
 
@@ -279,7 +283,7 @@ class Fleet:
                 )
             for host in hosts[:1]:
                 check_config(self.sshd_installed, host.config)
-            wait_ready([self._spawn(host) for host in hosts])
+            wait_ready([self._spawn(host) for host in hosts], timeout_s=PATIENCE_S)
             undo.pop_all()
 
     def _spawn(self, host: LabHost) -> LabHost:
@@ -298,13 +302,24 @@ class Fleet:
                 password=self.password,
                 methods=methods,
             )
-            wait_ready([self._remember(host, pid)])
+            wait_ready([self._remember(host, pid)], timeout_s=PATIENCE_S)
             undo.pop_all()
 
     def _remember(self, host: LabHost, pid: int) -> LabHost:
         started = dataclasses.replace(host, pid=pid)
         self._started[host.name] = started
         return started
+
+
+def _end_all(directory: Path) -> None:
+    """End every process of a fleet; under load even KILL takes effect late."""
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return end_all(directory)
+        except LabError:
+            if time.monotonic() > until:
+                raise
 
 
 def make_fleet_directory() -> Path:
@@ -315,9 +330,11 @@ def make_fleet_directory() -> Path:
     """
     base = Path(tempfile.gettempdir()) / f"fleetctl-tests-{os.geteuid()}"
     base.mkdir(mode=0o700, exist_ok=True)
+    # In this order: the process of a directory that is seen here runs, or is gone for good.
+    directories = list(base.iterdir())
     running = {str(process.pid) for process in process_table()}
-    for old in base.iterdir():
+    for old in directories:
         if old.name.partition("-")[0] not in running:
-            end_all(old.resolve())
+            _end_all(old.resolve())
             shutil.rmtree(old, ignore_errors=True)
     return Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=base))

@@ -12,13 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 
+from tests.support.patience import PATIENCE_S
+
 
 def keygen(path: Path, *options: str, passphrase: str = "") -> Path:
     """Make a key pair with OpenSSH's own tool."""
     subprocess.run(
         ["ssh-keygen", "-q", "-f", path, "-N", passphrase, "-C", path.name, *options],
         check=True,
-        timeout=30,
+        timeout=PATIENCE_S,
     )
     return path
 
@@ -35,7 +37,7 @@ def agent(folder: Path, *keys: Path) -> Iterator[str]:
     path = str(folder / "agent.sock")
     with subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL) as process:
         try:
-            until = monotonic() + 5
+            until = monotonic() + PATIENCE_S
             while not os.path.exists(path):
                 assert monotonic() < until
                 threading.Event().wait(0.01)
@@ -44,7 +46,7 @@ def agent(folder: Path, *keys: Path) -> Iterator[str]:
                     ["ssh-add", "-q", key],
                     env={**os.environ, "SSH_AUTH_SOCK": path},
                     check=True,
-                    timeout=10,
+                    timeout=PATIENCE_S,
                 )
             yield path
         finally:

@@ -8,7 +8,6 @@ block ends. The names are those of the fault catalogue; each script says what it
 from __future__ import annotations
 
 import itertools
-import os
 import socket
 import struct
 import threading
@@ -16,15 +15,23 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-BANNER = b"SSH-2.0-OpenSSH_9.2\r\n"
+from tests.support.packets import BANNER, kexinit, packet, string
+from tests.support.patience import PATIENCE_S
+
+__all__ = ["BANNER", "ESCAPES", "SCRIPTS", "Visitor", "hostile_peer", "kexinit", "packet", "string"]
+
 ESCAPES = b"\x1b]0;owned\x07\x1b[31mred\x1b[0m\x9b31m"
 
 _DRIP_S = 0.2
-_JOIN_S = 5.0
 #: No flood sends more than this, should the other side read without end.
 _FLOOD_BYTES = 256 * 1024 * 1024
 
-_MSG_DISCONNECT, _MSG_IGNORE, _MSG_KEXINIT = 1, 2, 20
+_MSG_DISCONNECT, _MSG_IGNORE = 1, 2
+_MSG_KEX_REPLY, _MSG_USERAUTH_SUCCESS = 31, 52
+
+#: A long packet of a key exchange, and one far too long. Source: RFC 4253 section 6.1.
+_LONG_BYTES = 32_000
+_HUGE_BYTES = 200_000
 
 
 @dataclass(frozen=True)
@@ -68,39 +75,6 @@ class Visitor:
     def reset(self) -> None:
         """Close with RST instead of FIN."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-
-def packet(payload: bytes) -> bytes:
-    """
-    Return an unencrypted SSH packet.
-
-    Source: RFC 4253 section 6.
-    """
-    padding = 8 - (5 + len(payload)) % 8
-    padding += 8 if padding < 4 else 0
-    return struct.pack(">IB", 1 + len(payload) + padding, padding) + payload + bytes(padding)
-
-
-def string(data: bytes) -> bytes:
-    """Return an SSH ``string``. Source: RFC 4251 section 5."""
-    return struct.pack(">I", len(data)) + data
-
-
-def kexinit(
-    *,
-    kex: bytes = b"curve25519-sha256,curve25519-sha256@libssh.org",
-    host_key: bytes = b"ssh-ed25519",
-    cipher: bytes = b"aes128-ctr,aes256-gcm@openssh.com",
-    mac: bytes = b"hmac-sha2-256",
-) -> bytes:
-    """
-    Return a KEXINIT packet that offers exactly these algorithms.
-
-    Source: RFC 4253 section 7.1.
-    """
-    lists = [kex, host_key, cipher, cipher, mac, mac, b"none", b"none", b"", b""]
-    names = b"".join(string(names) for names in lists)
-    return packet(bytes([_MSG_KEXINIT]) + os.urandom(16) + names + bytes(5))
 
 
 def _read_banner(visitor: Visitor) -> None:
@@ -247,6 +221,74 @@ def _weak_only(visitor: Visitor) -> None:
     visitor.stall()
 
 
+def _success_before_keys(visitor: Visitor) -> None:
+    """The client is told that it is logged in, before any key."""
+    visitor.send(BANNER + packet(bytes([_MSG_USERAUTH_SUCCESS])))
+    visitor.stall()
+
+
+def _bad_padding(visitor: Visitor) -> None:
+    """More padding than there is packet."""
+    visitor.send(BANNER + struct.pack(">IB", 12, 255) + bytes(11))
+    visitor.stall()
+
+
+def _drip_packets(visitor: Visitor) -> None:
+    """A whole and valid packet each 0.2 s, none of them a KEXINIT."""
+    visitor.send(BANNER)
+    visitor.drip(itertools.repeat(packet(bytes([_MSG_IGNORE]) + string(b""))))
+
+
+def _storm_of_bytes(visitor: Visitor) -> None:
+    """A long packet without its last bytes, each byte in a segment of its own."""
+    visitor.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    visitor.send(BANNER + struct.pack(">I", _LONG_BYTES + 4))
+    for _ in range(_LONG_BYTES - 100):
+        visitor.send(b"x")
+        if visitor.ended.is_set():
+            return
+    visitor.stall()
+
+
+def _long_kexinit(visitor: Visitor) -> None:
+    """Thousands of algorithms, none of which exists."""
+    visitor.send(BANNER + kexinit(kex=b",".join(b"a%x" % n for n in range(_LONG_BYTES // 7))))
+    visitor.stall()
+
+
+def _long_reason(visitor: Visitor) -> None:
+    """A DISCONNECT with a reason as long as a packet may be."""
+    reason = struct.pack(">I", 2) + string(b"go away " + ESCAPES * (_LONG_BYTES // len(ESCAPES)))
+    visitor.send(BANNER + packet(bytes([_MSG_DISCONNECT]) + reason + string(b"")))
+    visitor.finish()
+
+
+def _kex_reply(visitor: Visitor, offer: bytes, *fields: bytes) -> None:
+    message = bytes([_MSG_KEX_REPLY]) + b"".join(map(string, fields))
+    visitor.send(BANNER + offer + packet(message))
+    visitor.stall()
+
+
+def _huge_number(visitor: Visitor) -> None:
+    """A Diffie-Hellman value of 1.6 million bits."""
+    offer = kexinit(kex=b"diffie-hellman-group14-sha256")
+    _kex_reply(visitor, offer, b"key", b"\x7f" * _HUGE_BYTES, b"signature")
+
+
+def _huge_host_key(visitor: Visitor) -> None:
+    """An RSA key of 1.6 million bits. Source: RFC 8731 section 3, RFC 4253 section 6.6."""
+    key = string(b"ssh-rsa") + string(b"\1\0\1") + string(b"\x7f" * _HUGE_BYTES)
+    offer = kexinit(host_key=b"rsa-sha2-512")
+    _kex_reply(visitor, offer, key, b"\x09" + bytes(31), string(b"rsa-sha2-512") + string(b"x"))
+
+
+def _forged_host_key(visitor: Visitor) -> None:
+    """A key exchange whose signature nobody made. Source: RFC 8731 section 3."""
+    key = string(b"ssh-ed25519") + string(bytes.fromhex("d75a980182b10ab7d54bfed3c964073a" * 2))
+    signature = string(b"ssh-ed25519") + string(b"s" * 64)
+    _kex_reply(visitor, kexinit(), key, b"\x09" + bytes(31), signature)
+
+
 SCRIPTS: Mapping[str, Callable[[Visitor], None]] = {
     script.__name__.removeprefix("_"): script
     for script in (
@@ -275,6 +317,15 @@ SCRIPTS: Mapping[str, Callable[[Visitor], None]] = {
         _no_common_kex,
         _no_common_hostkey,
         _weak_only,
+        _success_before_keys,
+        _bad_padding,
+        _drip_packets,
+        _storm_of_bytes,
+        _long_kexinit,
+        _long_reason,
+        _huge_number,
+        _huge_host_key,
+        _forged_host_key,
     )
 }
 
@@ -309,13 +360,13 @@ class _Peer:
     def end(self, acceptor: threading.Thread) -> None:
         self.ended.set()
         # One more connection wakes the acceptor on every system; closing its listener does not.
-        socket.create_connection(self.listener.getsockname(), _JOIN_S).close()
-        acceptor.join(_JOIN_S)
+        socket.create_connection(self.listener.getsockname(), PATIENCE_S).close()
+        acceptor.join(PATIENCE_S)
         for visitor in self.visitors:
             with suppress(OSError):
                 visitor.sock.shutdown(socket.SHUT_RDWR)
         for thread in self.threads:
-            thread.join(_JOIN_S)
+            thread.join(PATIENCE_S)
 
 
 @contextmanager

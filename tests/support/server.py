@@ -28,8 +28,7 @@ from paramiko.common import (
 from fleetctl.lab.keys import KeyPair, generate_key
 from fleetctl.model.host import Host
 from fleetctl.model.settings import HostSettings
-
-_JOIN_S = 5.0
+from tests.support.patience import PATIENCE_S
 
 
 class Login(paramiko.ServerInterface):
@@ -59,7 +58,7 @@ class Login(paramiko.ServerInterface):
         return True
 
     def _run_later(self, channel: paramiko.Channel, command: bytes) -> None:
-        if self.answered.acquire(timeout=_JOIN_S):
+        if self.answered.acquire(timeout=PATIENCE_S):
             self.run(channel, command)
 
     def run(self, channel: paramiko.Channel, command: bytes) -> None:
@@ -72,9 +71,12 @@ def _note_answers(transport: paramiko.Transport, login: Login) -> None:
     send = transport._send_user_message
 
     def send_and_note(message: paramiko.Message) -> None:
-        send(message)
-        if message.asbytes()[0] == MSG_CHANNEL_SUCCESS:
-            login.answered.release()
+        try:
+            send(message)
+        finally:
+            # Of a client that has gone meanwhile, too: nobody must wait for it.
+            if message.asbytes()[0] == MSG_CHANNEL_SUCCESS:
+                login.answered.release()
 
     transport._send_user_message = send_and_note
 
@@ -164,8 +166,8 @@ def scripted_server(
             yield server
         finally:
             ended.set()
-            socket.create_connection((address, port), _JOIN_S).close()
-            acceptor.join(_JOIN_S)
+            socket.create_connection((address, port), PATIENCE_S).close()
+            acceptor.join(PATIENCE_S)
             for transport in server.transports:
                 transport.close()
-                transport.join(_JOIN_S)
+                transport.join(PATIENCE_S)

@@ -11,23 +11,27 @@ from contextlib import suppress
 
 import pytest
 
+from tests.support.patience import PATIENCE_S
 from tests.support.peers import BANNER, SCRIPTS, hostile_peer, packet
 
 
-def first_bytes(kind: str, *, wait_s: float = 0.2, limit: int = 4096) -> bytes:
-    """Return what a peer says within ``wait_s``, at most ``limit`` bytes."""
+def connect(endpoint: tuple[str, int]) -> socket.socket:
+    return socket.create_connection(endpoint, PATIENCE_S)
+
+
+def first_bytes(kind: str, count: int) -> bytes:
+    """Return the first bytes of what a peer says; fewer, and ``[end]``, where it ends before."""
+    with hostile_peer(kind) as endpoint, connect(endpoint) as sock:
+        return read(sock, count)
+
+
+def read(sock: socket.socket, count: int) -> bytes:
     said = b""
-    until = time.monotonic() + wait_s
-    with hostile_peer(kind) as endpoint, socket.create_connection(endpoint, 1) as sock:
-        while len(said) < limit and (left_s := until - time.monotonic()) > 0:
-            sock.settimeout(left_s)
-            try:
-                data = sock.recv(limit - len(said))
-            except TimeoutError:
-                break
-            if not data:
-                return said + b"[end]"
-            said += data
+    while len(said) < count:
+        data = sock.recv(count - len(said))
+        if not data:
+            return said + b"[end]"
+        said += data
     return said
 
 
@@ -41,22 +45,29 @@ def ends_with_reset(sock: socket.socket) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("kind", "expected"),
+    ("kind", "expected", "is_over"),
     [
-        ("silent", b""),
-        ("close", b"[end]"),
-        ("half_banner", b"SSH-2.0-Op"),
-        ("ssh1", b"SSH-1.5-OldServer_1.0\n"),
-        ("stall_after_banner", BANNER),
-        ("zero_packet", BANNER + bytes(16)),
-        ("maxstartups", b"Exceeded MaxStartups\r\n[end]"),
+        ("silent", b"", False),
+        ("close", b"", True),
+        ("half_banner", b"SSH-2.0-Op", False),
+        ("ssh1", b"SSH-1.5-OldServer_1.0\n", False),
+        ("stall_after_banner", BANNER, False),
+        ("zero_packet", BANNER + bytes(16), False),
+        ("maxstartups", b"Exceeded MaxStartups\r\n", True),
     ],
 )
-def test_quiet_peer_says_exactly_this(kind, expected):
+def test_quiet_peer_says_exactly_this(kind, expected, is_over):
     """
     What the peer sends is what its fault row asks for, and nothing after it (F06 F07 F09 F13 F17).
     """
-    assert first_bytes(kind) == expected
+    with hostile_peer(kind) as endpoint, connect(endpoint) as sock:
+        assert read(sock, len(expected)) == expected
+        if is_over:
+            assert sock.recv(1) == b""
+            return
+        sock.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            sock.recv(1)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +87,7 @@ def test_talking_peer_starts_like_this(kind, start):
     """
     Peers that send much begin with what names them (F11 F12 F14 F16 F17).
     """
-    assert first_bytes(kind).startswith(start)
+    assert first_bytes(kind, len(start)) == start
 
 
 @pytest.mark.parametrize("kind", ["flood_no_newline", "flood_lines", "huge_packet", "ignore_flood"])
@@ -84,16 +95,22 @@ def test_flood_goes_on(kind):
     """
     A flood is more than any limit before authentication: at least 2 MiB (F11 F16 F17).
     """
-    assert len(first_bytes(kind, wait_s=5, limit=2 * 1024 * 1024)) == 2 * 1024 * 1024
+    assert len(first_bytes(kind, 2 * 1024 * 1024)) == 2 * 1024 * 1024
 
 
-@pytest.mark.parametrize("kind", ["drip_banner", "endless_lines", "drip_kex"])
-def test_dripping_peer_goes_on_slowly(kind):
+@pytest.mark.parametrize(
+    ("kind", "drip"), [("drip_banner", 1), ("endless_lines", 3), ("drip_kex", 1)]
+)
+def test_dripping_peer_goes_on_slowly(kind, drip):
     """
     Each 0.2 s brings a little more, so that a timeout per read never fires (F10 F16).
     """
-    said = first_bytes(kind, wait_s=0.7).removeprefix(BANNER)
-    assert 3 <= len(said) <= 16
+    before = BANNER if kind == "drip_kex" else b""
+    started = time.monotonic()
+    said = first_bytes(kind, len(before) + 4 * drip)
+    assert time.monotonic() - started >= 0.5
+    assert said.startswith(before)
+    assert len(said) == len(before) + 4 * drip
 
 
 def test_reset_peer_resets():
@@ -103,7 +120,7 @@ def test_reset_peer_resets():
     """
     with hostile_peer("reset") as endpoint:
         try:
-            sock = socket.create_connection(endpoint, 1)
+            sock = connect(endpoint)
         except ConnectionResetError:
             return
         with sock:
@@ -114,7 +131,7 @@ def test_disconnect_is_a_well_formed_message_with_escapes():
     """
     The reason of the DISCONNECT message holds bytes that must never reach a terminal (F14).
     """
-    said = first_bytes("disconnect")
+    said = first_bytes("disconnect", 4096)
     assert said.startswith(BANNER)
     length, _, number = struct.unpack_from(">IBB", said, len(BANNER))
     assert number == 1
@@ -136,10 +153,15 @@ def test_key_exchange_peer_offers_what_it_says(kind, offer):
     """
     After the banner comes one whole KEXINIT with the offer in it (F15 F18 F20 F21).
     """
-    said = first_bytes(kind).removeprefix(BANNER)
-    (length,) = struct.unpack_from(">I", said)
-    assert said[5] == 20
-    assert len(said) == 4 + length
+    with hostile_peer(kind) as endpoint, connect(endpoint) as sock:
+        assert read(sock, len(BANNER)) == BANNER
+        (length,) = struct.unpack(">I", read(sock, 4))
+        said = read(sock, length)
+        sock.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            sock.recv(1)
+    assert said[1] == 20
+    assert len(said) == length
     assert offer in said
 
 
@@ -147,8 +169,8 @@ def test_reset_in_key_exchange_waits_for_the_client():
     """
     The reset comes when the client has identified itself, in the middle of the exchange (F18).
     """
-    with hostile_peer("reset_mid_kex") as endpoint, socket.create_connection(endpoint, 1) as sock:
-        assert sock.recv(len(BANNER)) == BANNER
+    with hostile_peer("reset_mid_kex") as endpoint, connect(endpoint) as sock:
+        assert read(sock, len(BANNER)) == BANNER
         sock.sendall(b"SSH-2.0-test\r\n")
         assert ends_with_reset(sock)
 
@@ -173,8 +195,8 @@ def test_peer_with_visitors_ends_at_once():
     socks = []
     started = time.monotonic()
     with hostile_peer("silent") as endpoint:
-        socks = [socket.create_connection(endpoint, 1) for _ in range(20)]
-    assert time.monotonic() - started < 2
+        socks = [connect(endpoint) for _ in range(20)]
+    assert time.monotonic() - started < PATIENCE_S
     for sock in socks:
         # Those still in the backlog see a reset instead of an end of file.
         with sock, suppress(ConnectionResetError):

@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import hmac
 from pathlib import Path
 
-from fleetctl.ssh.hostkeys import Judgement, KnownHosts, load_known_hosts, lookup_names
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from fleetctl.ssh.host_verdict import HostKeyFiles, Judgement, Question, ShownKey, judge
 from fleetctl.ssh.identity import ssh_string
+from fleetctl.ssh.known_hosts import KnownHosts, load_known_hosts, lookup_names
 
 ED25519, RSA, ECDSA = "ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256"
 
 
 def blob(key_type: str = ED25519, seed: int = 1) -> bytes:
-    """Return a well-formed public key; equal seeds give equal keys."""
-    return ssh_string(key_type.encode()) + ssh_string(hashlib.sha256(bytes([seed])).digest())
+    """Return a public key; equal seeds give equal keys within a test run."""
+    return _blob(key_type, seed)
+
+
+@functools.cache
+def _blob(key_type: str, seed: int) -> bytes:
+    if key_type == ED25519:
+        return ssh_string(ED25519.encode()) + ssh_string(hashlib.sha256(bytes([seed])).digest())
+    key = (
+        rsa.generate_private_key(65537, 1024)
+        if key_type == RSA
+        else ec.generate_private_key(ec.SECP256R1())
+    )
+    public = key.public_key().public_bytes(
+        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+    )
+    return base64.b64decode(public.split()[1])
 
 
 def line(names: str, key_type: str = ED25519, seed: int = 1, *, end: str = "\n") -> str:
@@ -44,4 +64,5 @@ def verdict(
 def judgement(
     hosts: KnownHosts, host: str, *, port: int = 22, key_type: str = ED25519, seed: int = 1
 ) -> Judgement:
-    return hosts.judge(lookup_names(host, port), key_type, blob(key_type, seed))
+    question = Question(lookup_names(host, port), principal=host)
+    return judge(HostKeyFiles(hosts), ShownKey(key_type, blob(key_type, seed)), question, 0.0)

@@ -31,7 +31,7 @@ class Agent:
         self.answers = list(answers)
         self.requests: list[bytes] = []
 
-    async def ask(self, request: bytes, timeout_s: float) -> bytes:
+    async def ask(self, request: bytes, timeout_s: float, binding: object = None) -> bytes:
         self.requests.append(request)
         await asyncio.sleep(0)
         answer = self.answers.pop(0)

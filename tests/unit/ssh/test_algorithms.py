@@ -10,6 +10,7 @@ from fleetctl.model.errors import FleetError
 from fleetctl.model.settings import HostSettings
 from fleetctl.ssh.algorithms import (
     CIPHERS,
+    HOST_CERTIFICATES,
     HOST_KEYS,
     KEX,
     MACS,
@@ -17,7 +18,6 @@ from fleetctl.ssh.algorithms import (
     WEAK_CIPHERS,
     WEAK_MACS,
     algorithms_for,
-    order_host_keys,
     resolve_list,
 )
 
@@ -56,7 +56,8 @@ def test_what_costs_least_comes_first():
     """
     chosen = algorithms_for(HostSettings())
     assert chosen.ciphers[:2] == ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
-    assert (chosen.kex, chosen.macs, chosen.host_keys) == (KEX, MACS, HOST_KEYS)
+    assert (chosen.kex, chosen.macs) == (KEX, MACS)
+    assert chosen.host_keys == (*HOST_CERTIFICATES, *HOST_KEYS)
     assert chosen.signatures == SIGNATURES
     assert chosen.compression == ("none",)
 
@@ -126,24 +127,3 @@ def test_a_list_that_leaves_nothing_is_explained(option, settings):
     assert str(caught.value).startswith(option)
     assert caught.value.failure.hint == f"see `{option}` in inventories/prod.yml:14"
     assert not caught.value.failure.retryable
-
-
-@pytest.mark.parametrize(
-    ("known", "first"),
-    [
-        ((), "ssh-ed25519"),
-        (("ecdsa-sha2-nistp384",), "ecdsa-sha2-nistp384"),
-        (("ssh-rsa",), "rsa-sha2-512"),
-        (("ssh-dss",), "ssh-ed25519"),
-        (("ssh-rsa", "ecdsa-sha2-nistp256"), "ecdsa-sha2-nistp256"),
-    ],
-)
-def test_the_server_is_asked_for_a_key_we_know(known, first):
-    """
-    Algorithms of known keys come first, nothing is lost, and the order is otherwise kept.
-    """
-    ordered = order_host_keys(HOST_KEYS, known)
-    assert ordered[0] == first
-    assert sorted(ordered) == sorted(HOST_KEYS)
-    rest = [name for name in ordered if name in ("ssh-ed25519", "ecdsa-sha2-nistp521")]
-    assert rest == ["ssh-ed25519", "ecdsa-sha2-nistp521"]

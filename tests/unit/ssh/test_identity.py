@@ -20,19 +20,22 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
+from fleetctl.model.challenge import Challenge
 from fleetctl.model.errors import FleetError
 from fleetctl.model.host import Host
 from fleetctl.model.secret import Secret
 from fleetctl.ssh.identity import (
-    PASSPHRASE_ATTEMPTS,
-    IdentityStore,
-    PassphraseNeeded,
     PrivateKey,
     fingerprint,
-    load_identity_file,
     signature_algorithms,
     ssh_mpint,
     ssh_string,
+)
+from fleetctl.ssh.key_file import (
+    PASSPHRASE_ATTEMPTS,
+    IdentityStore,
+    PassphraseNeeded,
+    load_identity_file,
 )
 
 KEYS: dict[str, PrivateKey] = {
@@ -233,7 +236,7 @@ class Prompt:
     """Gives the passphrases it was made with, one per question."""
 
     def __init__(self, *answers: str) -> None:
-        self.answers = list(answers)
+        self.prepared = list(answers)
         self.asked: list[tuple[str, int]] = []
 
     async def password(self, host: Host, user: str) -> Secret | None:
@@ -241,7 +244,10 @@ class Prompt:
 
     async def passphrase(self, path: str, attempt: int) -> Secret | None:
         self.asked.append((path, attempt))
-        return Secret(self.answers.pop(0)) if self.answers else None
+        return Secret(self.prepared.pop(0)) if self.prepared else None
+
+    async def answers(self, host: Host, user: str, challenge: Challenge) -> None:
+        raise AssertionError("no question is answered to read a key")
 
 
 def test_F28_a_passphrase_is_asked_for_once_whatever_the_number_of_hosts(tmp_path):
