@@ -15,10 +15,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fleetctl.inventory.entries import Assigned
-from fleetctl.inventory.needs import needs_reader
 from fleetctl.model.errors import Problem, UsageError
 from fleetctl.model.host import Host
 from fleetctl.model.settings import OPTIONS, HostSettings
+from fleetctl.settings.needs import needs_reader
 from fleetctl.sshconfig.arguments import Arguments, Value
 from fleetctl.sshconfig.config import Config
 from fleetctl.sshconfig.dump import dump
@@ -43,6 +43,11 @@ _WITHOUT_EFFECT = {
 }
 
 _PROXIES = frozenset({"proxyjump", "proxycommand"})
+#: Lists of files in which ``none`` stands for no file.
+_FILE_LISTS = frozenset({"identityfile", "certificatefile"})
+#: Jump hosts that each say themselves through which one they are reached; ssh would go on until
+#: there are no more processes.
+_MOST_GATEWAYS = 16
 _NO_JUMP: Step = (None, "proxyjump", ("none",), "")
 
 Said = Mapping[str, Assigned]
@@ -54,17 +59,17 @@ class Joiner:
     Joins host after host; what is computed once for many hosts is kept.
 
     Attributes:
-        config: All files of ssh_config, read.
+        config: All files of ssh_config, read. Its algorithms are those of fleetctl.
         assigned: What was said about a host of the inventory, by option name; the command line's
             words are among them if the second argument says so.
         hosts: Those of the inventory, by name: a jump host may be one of them.
-        without_effect: Keywords that were met in a file and do nothing here, and where.
+        without_effect: Keywords that were met in a file and do nothing here, each with the lines.
     """
 
     config: Config
     assigned: Callable[[str, bool], Said]
     hosts: Mapping[str, Host]
-    without_effect: dict[str, str] = field(default_factory=dict)
+    without_effect: dict[tuple[str, str], None] = field(default_factory=dict)
     _steps: dict[int, tuple[Assigned, tuple[Step, ...]]] = field(default_factory=dict)
     _values: dict[tuple[str, Value], object] = field(default_factory=dict)
     _hops: dict[Destination, HostSettings] = field(default_factory=dict)
@@ -83,17 +88,17 @@ class Joiner:
         if host.connection == "local":
             return host
         said = self.assigned(host.name, True)
-        if not self._has_lines and not any(map(needs_reader, said.values())):
+        if not self.config.segments and not needs_reader(host.name, said):
             return host
         return replace(host, settings=self._settings(host.name, said, ()))
 
     def dump(self, host: Host) -> str:
-        """Return what ``ssh -G`` would print for the host; same errors as `settle`."""
-        return dump(self._resolve(host.name, self.assigned(host.name, True))[1])
+        """
+        Return what ``ssh -G`` would print for the host; same errors as `settle`.
 
-    @property
-    def _has_lines(self) -> bool:
-        return any(segment.steps for segment in self.config.segments)
+        It is ssh's answer only with ssh's algorithms in `config`.
+        """
+        return dump(self._resolve(host.name, self.assigned(host.name, True))[1])
 
     def _resolve(
         self,
@@ -168,6 +173,8 @@ class Joiner:
             self._common[shared] = common
         own = self._read(resolved, shared.varying.__contains__)
         values, origin = common[0] | own[0], common[1] | own[1]
+        # The home directory is that of the user database, not HOME.
+        values.setdefault("user_known_hosts_files", self.config.defaults["userknownhostsfile"])
         self._set_address(own_name, said, resolved, values, origin)
         if hop is not None:
             values.setdefault("hostname", name)
@@ -188,8 +195,11 @@ class Joiner:
             option = _HONOURED.get(key)
             if option is None or not is_wanted(key):
                 continue
-            origin[option.name] = written
+            # What adds up in the inventory has the places of all its parts.
+            origin[option.name] = ", ".join(dict.fromkeys(written.split(", ")))
             words = resolved.expanded(key)
+            if key in _FILE_LISTS:
+                words = tuple(word for word in words if word.lower() != "none")
             if not words:
                 continue
             try:
@@ -216,14 +226,15 @@ class Joiner:
         origin: dict[str, str],
     ) -> None:
         address = resolved.values["hostname"][0]
-        if address == name:
-            return
-        values["hostname"] = address
-        written = resolved.origin.get("hostname") or resolved.origin.get("canonicalizehostname")
+        written = resolved.origin.get("hostname")
         if written is None and "HostName" in said:
             written = said["HostName"].place.origin
+        if written is None and address != name:
+            written = resolved.origin.get("canonicalizehostname")
         if written is not None:
             origin["HostName"] = written
+        if written is not None or address != name:
+            values["hostname"] = address
 
     def _set_gateways(
         self,
@@ -232,11 +243,11 @@ class Joiner:
         origin: dict[str, str],
         trail: Sequence[Destination],
     ) -> None:
-        jump = resolved.values.get("proxyjump")
+        jump = resolved.expanded("proxyjump")
         for key, name in (("proxyjump", "ProxyJump"), ("proxycommand", "ProxyCommand")):
             if key in resolved.origin:
                 origin[name] = resolved.origin[key]
-        if jump is not None:
+        if jump:
             values["proxy_jump"] = jump[0]
             chain = None if trail else self._chains.get(jump[0])
             if chain is None:
@@ -270,6 +281,13 @@ class Joiner:
                 f"ProxyJump: {first.host} would be reached through itself",
                 hint=f"give {first.host} its own line: ProxyJump none",
             )
+        if len(trail) == _MOST_GATEWAYS:
+            raise problem_at(
+                written,
+                f"ProxyJump: {first.host} would be one more than {_MOST_GATEWAYS} jump hosts, "
+                "each behind the next",
+                hint=f"say which one is reached directly: ProxyJump none for {trail[0].host}",
+            )
         start = self._hop(first, (*trail, first))
         chain = [replace(start, gateways=()), *(self._hop(each, None) for each in others)]
         return (*start.gateways, *chain)
@@ -285,4 +303,7 @@ class Joiner:
 
     def _note_without_effect(self, resolved: Resolved) -> None:
         for key in resolved.origin.keys() & _WITHOUT_EFFECT.keys():
-            self.without_effect.setdefault(_WITHOUT_EFFECT[key], resolved.origin[key])
+            if resolved.values.get(key) == self.config.defaults.get(key):
+                continue  # it says what is so anyway
+            for written in resolved.origin[key].split(", "):
+                self.without_effect[_WITHOUT_EFFECT[key], written] = None

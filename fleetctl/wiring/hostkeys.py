@@ -9,6 +9,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from fleetctl.engine.local import LocalEngine
 from fleetctl.keys.evidence import Evidence, parse_evidence, parse_fingerprint
@@ -33,7 +34,9 @@ __all__ = [
     "ScannedHost",
     "ScannedKey",
     "check_failure",
+    "confirm_hosts",
     "decide",
+    "forget_hosts",
     "known_hosts_file_of",
     "learn_keys",
     "means_name",
@@ -50,19 +53,28 @@ __all__ = [
 
 @asynccontextmanager
 async def open_scanner(
-    *, secrets: SecretProvider, warn: Callable[[str], None], every_key: bool
+    *,
+    secrets: SecretProvider,
+    warn: Callable[[str], None],
+    every_key: bool,
+    seen_host_keys: Path | None = None,
 ) -> AsyncIterator[LocalEngine]:
     """
     Make the engine that looks at host keys and logs in to nobody but gateways.
 
     Everything it opened is closed after.
+
+    Args:
+        seen_host_keys: File that remembers which key each host showed, and where; None for none.
     """
     from fleetctl.ssh.connector import SshConnector
     from fleetctl.ssh.host_key_scan import HostKeyScanner
     from fleetctl.ssh.loop import settle_garbage_collector
+    from fleetctl.ssh.seen_host_keys import SeenHostKeys
 
     settle_garbage_collector()
-    ssh = SshConnector(secrets=secrets, warn=warn, environ=os.environ)
+    seen = None if seen_host_keys is None else SeenHostKeys(seen_host_keys)
+    ssh = SshConnector(secrets=secrets, warn=warn, environ=os.environ, seen=seen)
     engine = LocalEngine(HostKeyScanner(ssh, every_key=every_key), keep_connections=0)
     try:
         yield engine
@@ -185,6 +197,39 @@ def remove_keys(host: Host, *, dry_run: bool) -> Learned:
             lines += [f"{file}:{number}" for number in change.removed]
             kept += change.kept
     return Learned(lines=tuple(lines), kept=tuple(kept))
+
+
+def confirm_hosts(file: Path, hosts: Sequence[tuple[Host, Sequence[ScannedKey]]]) -> None:
+    """
+    Note that somebody vouched for hosts where they are now; what was seen before does not count.
+
+    Args:
+        file: Remembers which key each host showed, and where.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    from fleetctl.ssh.seen_host_keys import Sighting, confirm_sightings
+
+    confirm_sightings(
+        file,
+        [
+            (host, Sighting(name_of(host), {key.key_type: key.sha256 for key in keys}))
+            for host, keys in hosts
+        ],
+    )
+
+
+def forget_hosts(file: Path, hosts: Sequence[Host]) -> None:
+    """
+    Forget where hosts were seen, and with which keys.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    from fleetctl.ssh.seen_host_keys import forget_hosts as forget
+
+    forget(file, hosts)
 
 
 def _blobs(keys: Sequence[ScannedKey]) -> tuple[bytes, ...]:

@@ -27,6 +27,7 @@ async def open_engine(
     warn: Callable[[str], None],
     live_output: bool,
     login_keys: Path | None = None,
+    seen_host_keys: Path | None = None,
 ) -> AsyncIterator[LocalEngine]:
     """
     Make the engine that runs commands from this process, over SSH or on this machine itself.
@@ -35,12 +36,15 @@ async def open_engine(
 
     Args:
         login_keys: File that remembers which key each host took; None to remember nothing.
+        seen_host_keys: File that remembers which key each host showed, and where; None to remember
+            nothing.
     """
     from fleetctl.engine.by_connection import ByConnection
     from fleetctl.engine.local import LocalEngine
     from fleetctl.ssh.connector import SshConnector
     from fleetctl.ssh.loop import settle_garbage_collector
     from fleetctl.ssh.remembered_keys import RememberedKeys
+    from fleetctl.ssh.seen_host_keys import SeenHostKeys
 
     settle_garbage_collector()
     ssh = SshConnector(
@@ -49,6 +53,7 @@ async def open_engine(
         warn=warn,
         environ=os.environ,
         remembered=None if login_keys is None else RememberedKeys(login_keys),
+        seen=None if seen_host_keys is None else SeenHostKeys(seen_host_keys),
     )
     connector = ByConnection(ssh, _make_local)
     # One operation per host and then the end: nobody comes back to an open connection.

@@ -158,3 +158,84 @@ def test_names_cannot_steer_the_terminal(project, capsys):
     Path("a\x1b[31m").write_text("")
     assert "\x1b" not in "".join(typed(capsys, "a\x1b[31m"))
     assert "\x1b" not in "".join(typed(capsys, "--list"))
+
+
+#: A file that would do something, and what the lines are said to do.
+DEEDS = {
+    "ssh_config": (
+        "Host web*\n  User deploy\n  ProxyCommand nc %h %p\nMatch exec true\n"
+        "  Ciphers +3des-cbc\n  UserKnownHostsFile ${SOMEWHERE}/known\n",
+        [
+            "line 3: ProxyCommand runs a command on this machine",
+            "line 4: Match exec runs a command on this machine",
+            "line 5: Ciphers allows weak algorithms (3des-cbc)",
+            "line 6: UserKnownHostsFile weakens the check of host keys",
+        ],
+    ),
+    "hosts.yml": (
+        "all:\n  ssh: {StrictHostKeyChecking: accept-new}\n  hosts:\n    web1:\n"
+        "      vars:\n        ansible_ssh_common_args: -o ProxyCommand=nc\n",
+        [
+            "line 2: StrictHostKeyChecking weakens the check of host keys",
+            "line 6: ProxyCommand runs a command on this machine",
+        ],
+    ),
+    "hosts.ini": (
+        "[web]\nweb1 ansible_password=example\n[web:vars]\nansible_ssh_extra_args=-A\n",
+        [
+            "line 2: ansible_password is written openly",
+            "line 4: ForwardAgent lends your keys to the host",
+        ],
+    ),
+    "group_vars/all.yml": (
+        "---\ntz: UTC\nansible_ssh_common_args: -o StrictHostKeyChecking=no\n",
+        ["line 3: StrictHostKeyChecking weakens the check of host keys"],
+    ),
+    "fleetctl.yml": (
+        "history: no\n",
+        ["line 1: history keeps runs out of the history"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DEEDS)
+def test_the_lines_that_need_trust_are_shown(project, capsys, name):
+    """
+    Of an ssh_config, an inventory and its variables, as of a settings file.
+    """
+    text, deeds = DEEDS[name]
+    Path(name).parent.mkdir(exist_ok=True)
+    Path(name).write_text(text)
+    assert typed(capsys, name)[1:-1] == [f"  {deed}" for deed in deeds]
+
+
+def test_what_a_file_is_called_hides_nothing(project, capsys):
+    """
+    What a file is used for is not decided by its name, nor by mistakes in it: every line that one
+    of its readers could obey is shown.
+    """
+    Path("README.yml").write_text('{ not yaml\nNoSuchKeyword\nPKCS11Provider /evil.so\n"open\n')
+    Path("fleetctl.yml").write_text("Match exec id\nForwardAgent yes\n")
+    Path("run").write_text("#!/bin/sh\nLocalCommand id\n")
+    assert typed(capsys, "README.yml")[1:-1] == [
+        "  line 3: PKCS11Provider loads code on this machine"
+    ]
+    assert typed(capsys, "fleetctl.yml")[1:-1] == [
+        "  line 1: Match exec runs a command on this machine",
+        "  line 2: ForwardAgent lends your keys to the host",
+    ]
+    assert typed(capsys, "run")[1:-1] == [
+        "  line 1: it is run as a program where an inventory is expected",
+        "  line 2: LocalCommand runs a command on this machine",
+    ]
+
+
+@pytest.mark.parametrize(
+    "data", [b"\xff\xfe\x00", b"$ANSIBLE_VAULT;1.1;AES256\n6162\n", b"a: &a [*a]\n"]
+)
+def test_a_file_that_nobody_can_read_is_still_trusted_by_its_hash(project, capsys, data):
+    """
+    Nothing is shown of it, and nothing fails.
+    """
+    Path("a.yml").write_bytes(data)
+    assert len(typed(capsys, "a.yml")) == 2
