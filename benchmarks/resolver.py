@@ -1,44 +1,43 @@
 """
 Measure how long it takes to resolve many hosts against a large ssh_config.
 
-    python benchmarks/resolver.py --hosts 10000 --blocks 1000
+    python benchmarks/resolver.py --hosts 10000 --runs 5
 
-The files have two lines per Host block and a few general ones; block n applies to the host n.
-Blocks are named in three ways: by whole name, with a wildcard, and by Match. CPU time of this
-process is printed, of reading the file and of resolving all hosts apart. The aim is 5 s in all for
-Host blocks; those of Match depend on what is known so far, so each is asked for each host.
+Configurations of about 2 000 lines are made in many shapes, read once, and asked for every host.
+Seconds of CPU of this process are printed, medians of the runs: reading the files, resolving all
+hosts, and reading 40 keywords of each as they are used. Every answer is checked. The aim is 5 s in
+all for every shape.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
-from fleetctl.sshconfig.dump import dump
+from resolver_shapes import Shape, all_shapes, host
+
 from fleetctl.sshconfig.load import Source, load_config
+from fleetctl.sshconfig.parse import read_options
 from fleetctl.sshconfig.resolve import Resolved, resolve
 from fleetctl.sshconfig.surroundings import Surroundings
 
-GENERAL = """
-Host *.example.com !bastion.example.com
-    ProxyJump bastion.example.com
-Host *
-    User deploy
-    IdentityFile ~/.ssh/fleet_%r
-    ControlPath ~/.ssh/cm-%C
-    UserKnownHostsFile ~/.ssh/known_hosts ~/.ssh/known_hosts.d/%k
-    Ciphers -*cbc
-    SendEnv LANG LC_*
-"""
-KINDS: dict[str, Callable[[int], str]] = {
-    "whole names": lambda n: f"Host host{n:05}.example.com h{n:05}\n",
-    "wildcards": lambda n: f"Host host{n:05}* !host{n:05}.other\n",
-    "Match": lambda n: f"Match originalhost host{n:05}.example.com\n",
-}
+#: What a program wants to know about a host before it dials.
+KEYWORDS = (
+    "AddressFamily BatchMode BindAddress CASignatureAlgorithms CertificateFile Ciphers Compression "
+    "ConnectionAttempts ConnectTimeout ForwardAgent GlobalKnownHostsFile HashKnownHosts "
+    "HostKeyAlgorithms HostKeyAlias HostName IdentitiesOnly IdentityAgent IdentityFile IPQoS "
+    "KbdInteractiveAuthentication KexAlgorithms LogLevel MACs NoHostAuthenticationForLocalhost "
+    "NumberOfPasswordPrompts PasswordAuthentication Port PreferredAuthentications ProxyCommand "
+    "ProxyJump PubkeyAcceptedAlgorithms PubkeyAuthentication RekeyLimit RequiredRSASize "
+    "ServerAliveCountMax ServerAliveInterval SetEnv StrictHostKeyChecking User UserKnownHostsFile"
+).split()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -46,43 +45,65 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--hosts", type=int, default=10_000)
-    parser.add_argument("--blocks", type=int, default=1_000)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--only", default="", help="shapes with this in their name")
     options = parser.parse_args(arguments)
-    print(f"{options.hosts} hosts, {options.blocks} blocks; seconds of CPU")
-    print(f"{'blocks by':<14}{'read':>8}{'resolve':>10}{'dump':>8}{'sum':>8}")
-    for kind, head in KINDS.items():
-        read_s, resolve_s, dump_s = measure(head, options.hosts, options.blocks)
-        total_s = read_s + resolve_s + dump_s
-        print(f"{kind:<14}{read_s:8.2f}{resolve_s:10.2f}{dump_s:8.2f}{total_s:8.2f}")
+    print(f"{options.hosts} hosts; seconds of CPU, medians of {options.runs} runs\n")
+    print("| configuration | lines | read | resolve | 40 keywords | sum (least-most) |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for shape in all_shapes():
+        if options.only in shape.name:
+            runs = [measure(shape, options.hosts) for _ in range(options.runs)]
+            parts = " | ".join(f"{median(part):.2f}" for part in zip(*runs, strict=True))
+            sums = sorted(map(sum, runs))
+            lines = sum(text.count("\n") for text in (shape.config, *shape.files.values()))
+            print(
+                f"| {shape.name} | {lines} | {parts} "
+                f"| {median(sums):.2f} ({sums[0]:.2f}-{sums[-1]:.2f}) |",
+                flush=True,
+            )
 
 
-def measure(head: Callable[[int], str], hosts: int, blocks: int) -> tuple[float, float, float]:
-    text = "".join(f"{head(n)}    Port {2000 + n}\n" for n in range(blocks)) + GENERAL
-    surroundings = Surroundings.from_process(os.environ)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "config"
-        path.write_text(text)
+def measure(shape: Shape, hosts: int) -> tuple[float, float, float]:
+    """Return the seconds of CPU for reading, resolving, and using what was found."""
+    names = [host(n) for n in range(hosts)]
+    overrides = [read_options(shape.options(n)) for n in range(hosts)]
+    gc.collect()
+    with tempfile.TemporaryDirectory() as home:
         started_s = time.process_time()
         config = load_config(
-            [Source(path, is_required=True)],
-            surroundings=surroundings,
+            [Source(write(shape, Path(home)), is_required=True)],
+            surroundings=replace(Surroundings.from_process(os.environ), environment={"HOME": home}),
             is_trusted=lambda _path, _data: True,
+            lookup=lambda name, _family: name,
         )
     read_s = time.process_time()
-    resolved = [resolve(config, f"host{n:05}.example.com") for n in range(hosts)]
-    resolve_s = time.process_time()
-    check(resolved, blocks)
-    checked_s = time.process_time()
+    resolved = [
+        resolve(config, name, overrides=given) for name, given in zip(names, overrides, strict=True)
+    ]
+    resolved_s = time.process_time()
     for one in resolved:
-        dump(one)
-    return read_s - started_s, resolve_s - read_s, time.process_time() - checked_s
+        for keyword in KEYWORDS:
+            one.expanded(keyword)
+    used_s = time.process_time()
+    check(shape, resolved)
+    return read_s - started_s, resolved_s - read_s, used_s - resolved_s
 
 
-def check(resolved: Sequence[Resolved], blocks: int) -> None:
+def write(shape: Shape, home: Path) -> Path:
+    folder = home / ".ssh"
+    folder.mkdir(mode=0o700)
+    for name, text in {"config": shape.config, **shape.files}.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o600)
+    return folder / "config"
+
+
+def check(shape: Shape, resolved: Sequence[Resolved]) -> None:
     for n, one in enumerate(resolved):
-        expected = str(2000 + n) if n < blocks else "22"
-        if one.values["port"] != (expected,) or one.values["user"] != ("deploy",):
-            raise SystemExit(f"WRONG: host {n}")
+        expected = (str(shape.port(n)),)
+        if one.values["port"] != expected:
+            raise SystemExit(f"WRONG: {shape.name}, {host(n)}: {one.values['port']}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,10 @@ nothing of inventories, and of what fleetctl does with a setting.
 
 ::
 
-    load.py      files -> Config        lexer, parse, keywords and the modules of values
-    resolve.py   Config, host -> Resolved   match, tokens, canonical, finish
+    load.py      files -> Config        lexer, parse, keywords and the modules of values;
+                                        blocks, routes and index make it quick to search
+    resolve.py   Config, host -> Resolved   walk: which lines count (match, tokens, canonical);
+                                        outcome, finish, shared: what they add up to, once for
+                                        all hosts for which the same lines count
     dump.py      Resolved -> the text of ``ssh -G``
 """

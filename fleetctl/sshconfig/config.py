@@ -12,45 +12,16 @@ from typing import TypeAlias
 
 from fleetctl.model.errors import Problem
 from fleetctl.sshconfig.arguments import Value
+from fleetctl.sshconfig.blocks import Gate, Segment
 from fleetctl.sshconfig.canonical import Lookup
 from fleetctl.sshconfig.dialect import Dialect
 from fleetctl.sshconfig.index import Index
-from fleetctl.sshconfig.match import HostCondition, MatchCondition
-from fleetctl.sshconfig.state import Step
+from fleetctl.sshconfig.outcome import Outcomes
+from fleetctl.sshconfig.routes import Routes
 from fleetctl.sshconfig.surroundings import Surroundings
 
 #: Runs a command in a shell and returns its exit status, negative if a signal ended it.
 Run: TypeAlias = Callable[[str], int]
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """
-    A condition that decides over segments.
-
-    Attributes:
-        parent: Number of the gate round it, or None.
-        condition: What must apply.
-        origin: ``file:line``.
-    """
-
-    parent: int | None
-    condition: HostCondition | MatchCondition
-    origin: str
-
-
-@dataclass(slots=True)
-class Segment:
-    """
-    Lines that count together.
-
-    Attributes:
-        gate: Number of the gate before them, or None if they always count.
-        steps: The lines. Filled while the files are read, not changed later.
-    """
-
-    gate: int | None
-    steps: list[Step] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +32,8 @@ class Config:
     Attributes:
         segments: In the order of the files.
         gates: By number.
-        index: Which segments a host can need.
+        index: Which segments a host can need by its name alone.
+        routes: Which others it can need.
         surroundings: This machine and this user.
         dialect: What ssh supports.
         defaults: Values of what nothing sets, finished.
@@ -69,11 +41,13 @@ class Config:
         lookup: Asks the DNS; None: what needs it is refused.
         wants_final: Do Match lines ask for a second pass?
         warnings: Lines without effect.
+        outcomes: What was found out for hosts resolved before.
     """
 
     segments: tuple[Segment, ...]
     gates: tuple[Gate, ...]
     index: Index
+    routes: Routes
     surroundings: Surroundings
     dialect: Dialect
     defaults: Mapping[str, Value]
@@ -81,3 +55,4 @@ class Config:
     lookup: Lookup | None
     wants_final: bool
     warnings: tuple[Problem, ...]
+    outcomes: Outcomes = field(default_factory=Outcomes, init=False, repr=False, compare=False)

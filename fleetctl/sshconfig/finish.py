@@ -1,24 +1,30 @@
 """
 From the values of the files to those that count: defaults, algorithms, tokens, cross-checks.
 
+All but what depends on the name of the host or the login; see `fleetctl.sshconfig.shared`.
+
 Source: ssh_config(5); measured against ``ssh -G``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from fleetctl.model.errors import UsageError
 from fleetctl.sshconfig import state
 from fleetctl.sshconfig.arguments import Value
 from fleetctl.sshconfig.dialect import Dialect
-from fleetctl.sshconfig.forwards import expand_paths
+from fleetctl.sshconfig.forwards import render
 from fleetctl.sshconfig.jump import parse_hops
-from fleetctl.sshconfig.keywords import BY_NAME, KEYWORDS, Keyword
+from fleetctl.sshconfig.keywords import BY_NAME, KEYWORDS
 from fleetctl.sshconfig.lexer import lower_ascii
+from fleetctl.sshconfig.names import Destination
+from fleetctl.sshconfig.shared import NAMES, Shared
 from fleetctl.sshconfig.state import State, problem_at
 from fleetctl.sshconfig.surroundings import Surroundings
-from fleetctl.sshconfig.tokens import Login, expand, token_values
+from fleetctl.sshconfig.tokens import Login, mentions, token_values
 
 #: Keywords for which ``none`` is the same as nothing.
 _CLEARED_BY_NONE = (
@@ -33,6 +39,10 @@ _CLEARED_BY_NONE = (
 )
 #: Keywords whose tokens are replaced at once, and not when the value is used.
 _EXPANDED = ("remotecommand", "controlpath", "identityagent", "forwardagent", "userknownhostsfile")
+#: Keywords with tokens.
+_TAKING_TOKENS = tuple(keyword.key for keyword in KEYWORDS if keyword.tokens)
+#: Tokens that differ from host to host; ``%k`` only without HostKeyAlias.
+_TOKENS_OF_HOST = "Chnpr"
 _QUIETER_THAN_INFO = ("SILENT", "FATAL", "ERROR")
 
 
@@ -49,37 +59,33 @@ def default_values(surroundings: Surroundings, dialect: Dialect) -> dict[str, Va
 @dataclass(frozen=True, slots=True)
 class Finisher:
     """
-    The last step of resolving one host.
+    Finishes what certain lines say, for all hosts for which they count.
 
     Attributes:
-        state: What the files said.
-        original_host: As given.
-        host: Name or address to be dialled.
+        state: What the lines say.
         surroundings: This machine and this user.
         dialect: What ssh supports.
         defaults: From `default_values`.
+        chosen: Algorithms that were chosen, by keyword and text of the line; added to.
     """
 
     state: State
-    original_host: str
-    host: str
     surroundings: Surroundings
     dialect: Dialect
     defaults: Mapping[str, Value]
+    chosen: dict[tuple[str, str], Value]
 
-    def finish(self) -> dict[str, Value]:
+    def finish(self) -> Shared:
         """
-        Return the value of every keyword that has one.
+        Return what the hosts have in common.
 
         Raises:
-            UsageError: Values that are right alone do not go together, or cannot be expanded.
+            UsageError: Values that are right alone do not go together.
         """
         found = self.state.values
-        values = dict(self.defaults)
-        values.update(found)
-        values["host"] = (self.original_host,)
-        values["hostname"] = (self.host,)
-        values.setdefault("user", (self.surroundings.user,))
+        values = {**self.defaults, **found}
+        for key in NAMES:
+            values.pop(key, None)
         self._join_parts(values)
         for key in _CLEARED_BY_NONE:
             if key in values and lower_ascii(values[key][0]) == "none":
@@ -91,8 +97,19 @@ class Finisher:
         self._choose_algorithms(values)
         self._check(values)
         self._adjust(values)
-        self._expand(values)
-        return values
+        jump = values.get("proxyjump")
+        last_hop = parse_hops(jump[0])[-1] if jump else None
+        varying = self._varying(values)
+        forwards = self._add_forwards(values)
+        unfinished = self._expand(values, varying, last_hop)
+        return Shared(
+            values=values,
+            origin=self.state.all_origins(),
+            varying=NAMES.union(varying, forwards, unfinished),
+            unfinished=unfinished,
+            forwards=forwards,
+            last_hop=last_hop,
+        )
 
     def _join_parts(self, values: dict[str, Value]) -> None:
         """Put together what is set in parts."""
@@ -107,11 +124,15 @@ class Finisher:
 
     def _choose_algorithms(self, values: dict[str, Value]) -> None:
         for key, algorithms in self.dialect.algorithms.items():
-            if key in self.state.values and key != "gssapikexalgorithms":
+            if key not in self.state.values or key == "gssapikexalgorithms":
+                continue
+            text = values[key][0]
+            if (key, text) not in self.chosen:
                 try:
-                    values[key] = (",".join(algorithms.choose(values[key][0])),)
+                    self.chosen[key, text] = (",".join(algorithms.choose(text)),)
                 except ValueError as error:
                     raise self._problem(key, error) from None
+            values[key] = self.chosen[key, text]
 
     def _check(self, values: dict[str, Value]) -> None:
         if values["connectionattempts"] == ("0",):
@@ -119,11 +140,6 @@ class Finisher:
         if values.get("proxycommand") == ("-",) and values["proxyusefdpass"] == ("yes",):
             message = "ProxyCommand=- and ProxyUseFDPass are incompatible"
             raise self._problem("proxyusefdpass", message)
-        if "proxyjump" in values:
-            hop = parse_hops(values["proxyjump"][0])[-1]
-            user, port = values["user"][0], values["port"][0]
-            if (hop.host, hop.user or user, str(hop.port or 22)) == (self.host, user, port):
-                raise self._problem("proxyjump", f"jumphost loop via {hop.host}")
 
     def _adjust(self, values: dict[str, Value]) -> None:
         """Change what follows from other values."""
@@ -139,12 +155,6 @@ class Finisher:
                 values["updatehostkeys"] = ("false",)
         elif values["updatehostkeys"] == ("ask",) and not self._can_ask(values):
             values["updatehostkeys"] = ("false",)
-        forwards = self.state.forwards
-        if values["clearallforwardings"] == ("yes",):
-            values["tunnel"] = ("false",)
-            forwards = {}
-        for key, ends in forwards.items():
-            values[key] = tuple(self._render(key, end, values) for end in ends)
 
     def _can_ask(self, values: dict[str, Value]) -> bool:
         """Would ssh have a terminal to ask about new host keys?"""
@@ -154,67 +164,53 @@ class Finisher:
             return False
         return values["loglevel"][0] not in _QUIETER_THAN_INFO
 
-    def _render(self, key: str, ends: Value, values: dict[str, Value]) -> str:
-        if ends[2] and "%" in ends[0] + ends[1]:
-            try:
-                ends = expand_paths(ends, self._tokens(values))
-            except ValueError as error:
-                raise self._problem(key, error) from None
-        return ends[0] if key == "dynamicforward" else f"{ends[0]} {ends[1]}"
+    def _varying(self, values: Mapping[str, Value]) -> frozenset[str]:
+        """Return the keywords with a token in them that differs from host to host."""
+        letters = _TOKENS_OF_HOST if "hostkeyalias" in values else _TOKENS_OF_HOST + "k"
+        return frozenset(
+            key
+            for key in _TAKING_TOKENS
+            if key in self.state.values
+            and any(mentions(word, letters) for word in values.get(key, ()))
+        )
 
-    def _expand(self, values: dict[str, Value]) -> None:
+    def _add_forwards(self, values: dict[str, Value]) -> dict[str, Sequence[Value]]:
+        """Add the forwardings as they are printed; return those with tokens in their paths."""
+        if values["clearallforwardings"] == ("yes",):
+            values["tunnel"] = ("false",)
+            return {}
+        left: dict[str, Sequence[Value]] = {}
+        for key, forwards in self.state.forwards.items():
+            if any(ends[2] and "%" in ends[0] + ends[1] for ends in forwards):
+                left[key] = forwards
+            else:
+                values[key] = tuple(render(key, ends) for ends in forwards)
+        return left
+
+    def _expand(
+        self, values: dict[str, Value], varying: Collection[str], last_hop: Destination | None
+    ) -> dict[str, Value]:
+        """Replace tokens; take out and return what varies, and what fails, for each host does."""
+        left: dict[str, Value] = {}
+        alias = values.get("hostkeyalias", ("",))[0]
+        login = Login("", "", "", "", alias, last_hop.host if last_hop else "")
         for key in _EXPANDED:
             if key not in self.state.values or key not in values:
                 continue
             if key == "forwardagent" and values[key][0] in ("yes", "no"):
                 continue
-            if any("%" in word or "$" in word or "~" in word for word in values[key]):
-                values[key] = self._expand_one(BY_NAME[key], values)
+            if not any("%" in word or "$" in word or "~" in word for word in values[key]):
+                continue
+            expanded: Value | None = None
+            if key not in varying:
+                tokens = token_values(login, self.surroundings)
+                with contextlib.suppress(ValueError):
+                    expanded = BY_NAME[key].expand(values[key], tokens, self.surroundings)
+            if expanded is None:
+                left[key] = values.pop(key)
+            else:
+                values[key] = expanded
+        return left
 
-    def _expand_one(self, keyword: Keyword, values: dict[str, Value]) -> Value:
-        try:
-            return expand_value(
-                keyword, values[keyword.key], self._tokens(values), self.surroundings
-            )
-        except ValueError as error:
-            raise self._problem(keyword.key, error) from None
-
-    def _tokens(self, values: Mapping[str, Value]) -> dict[str, str]:
-        return token_values(login_of(values), self.surroundings)
-
-    def _problem(self, key: str, message: object) -> Exception:
+    def _problem(self, key: str, message: object) -> UsageError:
         return problem_at(self.state.origins.get(key, ""), f"{BY_NAME[key].name}: {message}")
-
-
-def login_of(values: Mapping[str, Value]) -> Login:
-    """Return what the tokens need to know, from finished values."""
-    host = values["host"][0]
-    return Login(
-        host=values["hostname"][0],
-        original_host=host,
-        user=values["user"][0],
-        port=values["port"][0],
-        key_alias=values.get("hostkeyalias", (host,))[0],
-        jump_host=parse_hops(values["proxyjump"][0])[-1].host if "proxyjump" in values else "",
-    )
-
-
-def expand_value(
-    keyword: Keyword, value: Value, tokens: Mapping[str, str], surroundings: Surroundings
-) -> Value:
-    """
-    Replace in a value what its keyword allows.
-
-    Raises:
-        ValueError: Something in it is unknown.
-    """
-    allowed = {letter: text for letter, text in tokens.items() if letter in keyword.tokens}
-    environment = surroundings.environment if keyword.takes_environment else None
-    return tuple(
-        expand(
-            surroundings.expand_tilde(word) if keyword.takes_tilde else word,
-            tokens=allowed if keyword.tokens else None,
-            environment=environment,
-        )
-        for word in value
-    )

@@ -69,6 +69,11 @@ def expand_paths(value: Value, tokens: dict[str, str]) -> Value:
     return listen, connect, paths
 
 
+def render(keyword: str, value: Value) -> str:
+    """Return a forwarding of that keyword, in lower case, as ssh prints it."""
+    return value[0] if keyword == "dynamicforward" else f"{value[0]} {value[1]}"
+
+
 def _parse(spec: str, arguments: Arguments, *, is_remote: bool, is_socks: bool = False) -> Value:
     """
     Return three words: where to listen, where to connect, and which of them are paths (``lc``).

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fleetctl.sshconfig import forwards, jump, lists, state, values
 from fleetctl.sshconfig.arguments import Arguments, Parse, Value
-from fleetctl.sshconfig.tokens import USUAL_TOKENS
+from fleetctl.sshconfig.surroundings import Surroundings
+from fleetctl.sshconfig.tokens import USUAL_TOKENS, expand
 
 
 def _jump(arguments: Arguments) -> Value:
@@ -43,6 +44,7 @@ class Keyword:
         takes_tilde: Is ``~`` replaced?
         is_global: Do lines count in whatever Host or Match block they stand? A habit of ssh.
         since: First release of OpenSSH that knows it, if later than 9.2.
+        key: The name in lower case, as in all mappings of this package.
     """
 
     name: str
@@ -55,15 +57,40 @@ class Keyword:
     takes_tilde: bool = False
     is_global: bool = False
     since: str = ""
+    key: str = field(init=False)
 
-    @property
-    def key(self) -> str:
-        """The name in lower case, as in all mappings of this package."""
-        return self.name.lower()
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", self.name.lower())
 
     @property
     def default_value(self) -> Value:
         return tuple(self.default.split())
+
+    def expand(self, value: Value, tokens: Mapping[str, str], surroundings: Surroundings) -> Value:
+        """
+        Replace in a value what may stand in it: tokens, ``${NAME}`` and ``~``.
+
+        Args:
+            value: As written.
+            tokens: By letter; of these, only the keyword's own.
+            surroundings: For ``${NAME}`` and ``~``.
+
+        Raises:
+            ValueError: Something in it is unknown.
+        """
+        return tuple(self._expand(word, tokens, surroundings) for word in value)
+
+    def _expand(self, word: str, tokens: Mapping[str, str], surroundings: Surroundings) -> str:
+        if self.takes_tilde:
+            word = surroundings.expand_tilde(word)
+        if "%" not in word and "$" not in word:
+            return word
+        own = {letter: text for letter, text in tokens.items() if letter in self.tokens}
+        return expand(
+            word,
+            tokens=own if self.tokens else None,
+            environment=surroundings.environment if self.takes_environment else None,
+        )
 
 
 def _file(name: str, parse: Parse = values.text, default: str = "", **more: bool) -> Keyword:

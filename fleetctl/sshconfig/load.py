@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import TypeAlias
 
 from fleetctl.model.errors import Problem, UsageError
+from fleetctl.sshconfig.blocks import Draft, Gate, conditions_of, join_blocks
 from fleetctl.sshconfig.canonical import Lookup
-from fleetctl.sshconfig.config import Config, Gate, Run, Segment
+from fleetctl.sshconfig.config import Config, Run
 from fleetctl.sshconfig.dialect import OPENSSH_9_2, Dialect
 from fleetctl.sshconfig.finish import default_values
 from fleetctl.sshconfig.include import find_files
-from fleetctl.sshconfig.index import Index
 from fleetctl.sshconfig.match import MatchCondition
 from fleetctl.sshconfig.parse import (
     Block,
@@ -35,6 +35,7 @@ from fleetctl.sshconfig.parse import (
     parse_line,
 )
 from fleetctl.sshconfig.pattern import octets, parse_pattern_list
+from fleetctl.sshconfig.routes import build_routes
 from fleetctl.sshconfig.surroundings import Surroundings
 from fleetctl.sshconfig.trust import condition_objection, objection, trust_hint
 
@@ -92,21 +93,22 @@ def load_config(
     Raises:
         UsageError: With all mistakes of all files that do not depend on the host.
     """
-    loader = _Loader(Reading(surroundings.environment, dialect), surroundings, is_trusted)
+    reading = Reading(surroundings.environment, dialect, surroundings.user, surroundings.addresses)
+    loader = _Loader(reading, surroundings, is_trusted)
     if ignore_unknown:
         loader.ignored.append(ignore_unknown)
     for source in sources:
         loader.read_source(source)
     if loader.problems:
         raise UsageError(problems=loader.problems)
-    conditions = [gate.condition for gate in loader.gates]
+    segments, gates = join_blocks(loader.drafts, loader.gates)
+    index, routes = build_routes([list(conditions_of(s, gates)) for s in segments])
+    conditions = [gate.condition for gate in gates]
     return Config(
-        segments=tuple(loader.segments),
-        gates=tuple(loader.gates),
-        index=Index.build(
-            None if segment.gate is None else conditions[segment.gate]
-            for segment in loader.segments
-        ),
+        segments=segments,
+        gates=gates,
+        index=index,
+        routes=routes,
         surroundings=surroundings,
         dialect=dialect,
         defaults=default_values(surroundings, dialect),
@@ -124,7 +126,7 @@ class _Loader:
     reading: Reading
     surroundings: Surroundings
     is_trusted: IsTrusted
-    segments: list[Segment] = field(default_factory=list)
+    drafts: list[Draft] = field(default_factory=list)
     gates: list[Gate] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
@@ -158,7 +160,7 @@ class _Loader:
             return
         is_trusted = self.is_trusted(source.path, data)
         gate = around
-        self.segments.append(Segment(gate))
+        self.drafts.append(Draft(gate))
         for number, text in enumerate(data.decode("utf-8", "surrogateescape").split("\n"), 1):
             try:
                 line = parse_line(text, self.reading)
@@ -171,10 +173,10 @@ class _Loader:
                 case Block():
                     gate = len(self.gates)
                     self.gates.append(Gate(around, line.condition, f"{name}:{number}"))
-                    self.segments.append(Segment(gate))
+                    self.drafts.append(Draft(gate))
                 case Include():
                     self._include(line, source, number, gate=gate, depth=depth + 1)
-                    self.segments.append(Segment(gate))
+                    self.drafts.append(Draft(gate))
                 case Settings() | Unknown() | Warned():
                     self._add(line, name, number)
 
@@ -231,14 +233,14 @@ class _Loader:
                     self._complain(message, name, number)
 
     def _add(self, line: Settings | Unknown | Warned, name: str, number: int) -> None:
-        segment = self.segments[-1]
+        draft = self.drafts[-1]
         match line:
             case Settings():
                 if line.keyword.key == "ignoreunknown":
                     self.ignored.append(line.value[0])
                 step = line.step(f"{name}:{number}")
                 if not line.keyword.is_global:
-                    segment.steps.append(step)
+                    draft.steps.append(step)
                     return
             case Unknown():
                 # Whether an IgnoreUnknown counts can depend on the host; without one, it is wrong.
@@ -250,8 +252,8 @@ class _Loader:
             case Warned():
                 self.warnings.append(Problem(line.message, name, number))
                 return
-        self.segments.append(Segment(None, [step]))
-        self.segments.append(Segment(segment.gate))
+        self.drafts.append(Draft(None, [step]))
+        self.drafts.append(Draft(draft.gate))
 
     def _check_trust(self, line: Line, name: str, number: int) -> None:
         match line:

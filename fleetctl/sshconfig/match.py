@@ -11,22 +11,18 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from fleetctl.sshconfig.lexer import lower_ascii, next_word
-from fleetctl.sshconfig.pattern import (
-    Matcher,
-    compile_pattern,
-    octets,
-    parse_pattern_list,
-)
+from fleetctl.sshconfig.pattern import PatternList, octets, parse_pattern_list
 from fleetctl.sshconfig.tokens import USUAL_TOKENS, expand
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _UNARY = ("canonical", "final")
+_ABOUT_THIS_MACHINE = ("localnetwork", "localuser")
 _LATER = {"command": "10.0", "sessiontype": "10.0", "version": "10.0"}
 _KNOWN = ("all canonical final exec host localnetwork localuser originalhost tagged user").split()
 
@@ -35,8 +31,12 @@ class Subject(Protocol):
     """
     What the criteria ask about, at the moment when the Match line is reached.
 
-    All names are `octets`; names of hosts are in lower case.
+    All names are `octets`; names of hosts are in lower case, but for the one that Host asks for.
     """
+
+    @property
+    def name(self) -> str:
+        """Name as given, or the name to be dialled when the files are gone through again."""
 
     @property
     def original_host(self) -> str:
@@ -51,20 +51,12 @@ class Subject(Protocol):
         """Remote user as known so far."""
 
     @property
-    def local_user(self) -> str:
-        """The user of this process."""
-
-    @property
     def tag(self) -> str:
         """Value of Tag, or empty."""
 
     @property
     def is_final(self) -> bool:
         """Are the files gone through for the second time?"""
-
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        """Of this machine's interfaces."""
 
     def run(self, command: str) -> bool:
         """Run a command, its tokens not yet replaced; True if it exits with 0."""
@@ -73,26 +65,30 @@ class Subject(Protocol):
 Check: TypeAlias = Callable[[Subject], object]
 
 
+def always(_: Subject) -> bool:
+    """Check what holds for every host."""
+    return True
+
+
+def never(_: Subject) -> bool:
+    """Check what holds for no host."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class HostCondition:
-    """
-    The patterns of a Host line.
+    """The patterns of a Host line."""
 
-    Attributes:
-        patterns: Whether negated, as written without ``!``, and compiled.
-    """
+    patterns: PatternList
 
-    patterns: tuple[tuple[bool, str, Matcher], ...]
+    def applies(self, subject: Subject) -> bool:
+        """Does a pattern match, and no negated one?"""
+        return self.patterns.matches(subject.name)
 
-    def applies(self, host: str) -> bool:
-        """Does a pattern match, and no negated one? ``host`` as `octets`."""
-        is_found = False
-        for is_negated, _, matches in self.patterns:
-            if matches(host):
-                if is_negated:
-                    return False
-                is_found = True
-        return is_found
+    @property
+    def is_constant(self) -> bool:
+        """Does it apply to every host?"""
+        return self.patterns.matches_everything
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +99,21 @@ class Criterion:
     Attributes:
         name: In lower case.
         is_negated: Written with ``!``.
-        check: Is it so, before negation?
+        check: Is it so, before negation? `always` or `never` if that does not depend on the host.
+        patterns: What a name is compared with, if nothing else is asked.
     """
 
     name: str
     is_negated: bool
     check: Check
+    patterns: PatternList | None = None
+
+    @property
+    def constant(self) -> bool | None:
+        """Whether it holds for every host or for none; None if that depends on the host."""
+        if self.check is always:
+            return not self.is_negated
+        return self.is_negated if self.check is never else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +128,11 @@ class MatchCondition:
             if bool(criterion.check(subject)) is criterion.is_negated:
                 return False
         return True
+
+    @property
+    def is_constant(self) -> bool:
+        """Does it apply to every host?"""
+        return all(criterion.constant for criterion in self.criteria)
 
     def asks(self, name: str) -> bool:
         """Is a criterion of that name among them?"""
@@ -140,14 +150,18 @@ def parse_host(words: tuple[str, ...]) -> HostCondition:
     for word in words:
         if not word:
             raise ValueError("keyword host empty argument")
-        pattern = word.removeprefix("!")
-        patterns.append((word.startswith("!"), octets(pattern), compile_pattern(pattern)))
-    return HostCondition(tuple(patterns))
+        patterns.append((word.startswith("!"), octets(word.removeprefix("!"))))
+    return HostCondition(PatternList.make(patterns))
 
 
-def parse_match(text: str) -> MatchCondition:
+def parse_match(text: str, *, user: str = "", addresses: Sequence[str] = ()) -> MatchCondition:
     """
     Parse the arguments of Match, unsplit.
+
+    Args:
+        text: What stands behind the keyword.
+        user: Local user, for ``localuser``.
+        addresses: Of this machine's interfaces, for ``localnetwork``.
 
     Raises:
         ValueError: A criterion is unknown, lacks its argument or has a bad one, or ``all`` stands
@@ -166,7 +180,7 @@ def parse_match(text: str) -> MatchCondition:
             # ssh lets one other criterion stand before it, whichever that is.
             if len(criteria) > 1 or (following and not following.startswith("#")):
                 raise ValueError(f"'{word}' cannot be combined with other Match attributes")
-            return MatchCondition((*criteria, Criterion("all", is_negated, lambda _: True)))
+            return MatchCondition((*criteria, Criterion("all", is_negated, always)))
         if name in _UNARY:
             criteria.append(Criterion(name, is_negated, lambda subject: subject.is_final))
             continue
@@ -175,7 +189,11 @@ def parse_match(text: str) -> MatchCondition:
         argument, rest = next_word(rest) if rest is not None else ("", None)
         if argument.startswith("#") or (not argument and name != "tagged"):
             raise ValueError(f"Missing Match criteria for {word.removeprefix('!')}")
-        criteria.append(Criterion(name, is_negated, _parse_check(name, argument)))
+        if name in _ABOUT_THIS_MACHINE:
+            holds = _is_so_here(name, argument, user, addresses)
+            criteria.append(Criterion(name, is_negated, always if holds else never))
+        else:
+            criteria.append(_parse_criterion(name, argument, is_negated=is_negated))
     if not criteria:
         raise ValueError("One or more attributes required for Match")
     return MatchCondition(tuple(criteria))
@@ -188,22 +206,26 @@ def _unknown(name: str) -> str:
     return f"Unsupported Match attribute {name}; one of {', '.join(_KNOWN)} is expected"
 
 
-def _parse_check(name: str, argument: str) -> Check:
+def _is_so_here(name: str, argument: str, user: str, addresses: Sequence[str]) -> bool:
+    if name == "localuser":
+        return parse_pattern_list(argument).matches(octets(user))
+    networks = _parse_networks(argument)
+    return any(_is_inside(text, networks) for text in addresses)
+
+
+def _parse_criterion(name: str, argument: str, *, is_negated: bool) -> Criterion:
     if name == "exec":
         # ssh refuses unknown tokens even if the command is not run.
         expand(argument, tokens=dict.fromkeys(USUAL_TOKENS, ""))
-        return lambda subject: subject.run(argument)
-    if name == "localnetwork":
-        networks = _parse_networks(argument)
-        return lambda subject: any(_is_inside(text, networks) for text in subject.addresses)
+        return Criterion(name, is_negated, lambda subject: subject.run(argument))
     if name == "tagged" and not argument:
-        return lambda subject: not subject.tag
-    return _parse_names(name, argument)
-
-
-def _parse_names(name: str, argument: str) -> Check:
+        return Criterion(name, is_negated, lambda subject: not subject.tag)
     patterns = parse_pattern_list(argument, lower=name in ("host", "originalhost"))
-    matches = patterns.parts[0][1] if patterns.is_single else patterns.matches
+    return Criterion(name, is_negated, _compare(name, patterns), patterns)
+
+
+def _compare(name: str, patterns: PatternList) -> Check:
+    matches = patterns.matcher
     match name:
         case "host":
             return lambda subject: matches(subject.host)
@@ -211,8 +233,6 @@ def _parse_names(name: str, argument: str) -> Check:
             return lambda subject: matches(subject.original_host)
         case "user":
             return lambda subject: matches(subject.user)
-        case "localuser":
-            return lambda subject: matches(subject.local_user)
         case _:  # an untagged host is matched by nothing but the empty argument
             return lambda subject: subject.tag and matches(subject.tag)
 

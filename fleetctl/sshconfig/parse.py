@@ -72,10 +72,14 @@ class Reading:
     Attributes:
         environment: Environment variables.
         dialect: What ssh supports.
+        user: Local user.
+        addresses: Of this machine's interfaces.
     """
 
     environment: Mapping[str, str] = field(default_factory=dict)
     dialect: Dialect = OPENSSH_9_2
+    user: str = ""
+    addresses: tuple[str, ...] = ()
 
 
 def parse_line(text: str, reading: Reading) -> Line | None:
@@ -100,7 +104,7 @@ def parse_line(text: str, reading: Reading) -> Line | None:
     if name == "host":
         return Block(parse_host(words))
     if name == "match":
-        return Block(parse_match(raw))
+        return Block(parse_match(raw, user=reading.user, addresses=reading.addresses))
     if name == "include":
         if "" in words:
             raise ValueError("keyword include empty argument")

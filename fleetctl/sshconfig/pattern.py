@@ -9,7 +9,7 @@ Source: ssh_config(5), PATTERNS.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from fleetctl.sshconfig.lexer import lower_ascii
@@ -37,7 +37,10 @@ def compile_pattern(pattern: str) -> Matcher:
     Time is bounded by the product of both lengths: each star is settled at the first place where
     what follows it fits, which for these patterns loses no match.
     """
-    pattern = octets(pattern)
+    return _compile(octets(pattern))
+
+
+def _compile(pattern: str) -> Matcher:
     if is_literal(pattern):
         return pattern.__eq__
     first, *others = [re.escape(part).replace(r"\?", ".") for part in re.split(r"\*+", pattern)]
@@ -52,32 +55,71 @@ def compile_pattern(pattern: str) -> Matcher:
 @dataclass(frozen=True, slots=True)
 class PatternList:
     """
-    Patterns separated by commas; ``!`` before one negates it.
+    Patterns of which one must match, and none of the negated ones may.
 
     Attributes:
-        parts: Whether negated, and the pattern.
+        patterns: Whether negated, and the pattern as `octets`, in the order written.
+        names: Patterns without wildcards that are not negated.
+        others: The other patterns that are not negated, compiled.
+        refused_names: As ``names``, negated.
+        refused_others: As ``others``, negated.
     """
 
-    parts: tuple[tuple[bool, Matcher], ...]
+    patterns: tuple[tuple[bool, str], ...]
+    names: frozenset[str]
+    others: tuple[Matcher, ...]
+    refused_names: frozenset[str]
+    refused_others: tuple[Matcher, ...]
+
+    @classmethod
+    def make(cls, patterns: Iterable[tuple[bool, str]]) -> PatternList:
+        """Make a list of pairs: whether negated, and the pattern as `octets`."""
+        kept = tuple(patterns)
+        names, others = _sort(pattern for is_negated, pattern in kept if not is_negated)
+        refused_names, refused_others = _sort(pattern for is_negated, pattern in kept if is_negated)
+        return cls(kept, names, others, refused_names, refused_others)
 
     @property
-    def is_single(self) -> bool:
-        """Is it one pattern, not negated?"""
-        return len(self.parts) == 1 and not self.parts[0][0]
+    def wanted(self) -> tuple[str, ...]:
+        """The patterns that are not negated."""
+        return tuple(pattern for is_negated, pattern in self.patterns if not is_negated)
+
+    @property
+    def matches_everything(self) -> bool:
+        """Does it match whatever it is asked?"""
+        is_open = any(not pattern.strip("*") for pattern in self.wanted if pattern)
+        return is_open and not self.refused_names and not self.refused_others
+
+    @property
+    def matcher(self) -> Matcher:
+        """What says the same as `matches`, and for a single pattern more quickly."""
+        if len(self.patterns) == 1 and self.patterns[0][0] is False:
+            return _compile(self.patterns[0][1])
+        return self.matches
 
     def matches(self, text: str) -> bool:
         """Does a pattern match, and no negated one? ``text`` as `octets`."""
-        is_found = False
-        for is_negated, matches in self.parts:
-            if matches(text):
-                if is_negated:
-                    return False
-                is_found = True
-        return is_found
+        if text not in self.names:
+            for matches in self.others:
+                if matches(text):
+                    break
+            else:
+                return False
+        if text in self.refused_names:
+            return False
+        return not (self.refused_others and any(matches(text) for matches in self.refused_others))
 
     def mentions(self, text: str) -> bool:
         """Does any pattern match, negated or not?"""
-        return any(matches(text) for _, matches in self.parts)
+        if text in self.names or text in self.refused_names:
+            return True
+        return any(matches(text) for matches in (*self.others, *self.refused_others))
+
+
+def _sort(patterns: Iterable[str]) -> tuple[frozenset[str], tuple[Matcher, ...]]:
+    kept = dict.fromkeys(patterns)
+    names = frozenset(pattern for pattern in kept if is_literal(pattern))
+    return names, tuple(_compile(pattern) for pattern in kept if pattern not in names)
 
 
 def parse_pattern_list(text: str, *, lower: bool = False) -> PatternList:
@@ -88,20 +130,16 @@ def parse_pattern_list(text: str, *, lower: bool = False) -> PatternList:
         text: Such as ``web*,!web3``.
         lower: Turn the patterns to lower case, for names that are compared without case.
     """
-    parts: list[tuple[bool, Matcher]] = []
+    parts: list[tuple[bool, str]] = []
     if lower:
         text = lower_ascii(text)
     for part in text.split(",") if text else ():
-        pattern = part.removeprefix("!")
-        if len(octets(pattern)) >= _LONGEST_IN_LIST:
-            # From here on nothing matches, unless a negated pattern before this one did.
-            parts.append((True, _always))
+        pattern = octets(part.removeprefix("!"))
+        if len(pattern) >= _LONGEST_IN_LIST:
+            # ssh finds no match in such a list, whatever else is in it.
+            parts.append((True, "*"))
             break
-        parts.append((part.startswith("!"), compile_pattern(pattern)))
+        parts.append((part.startswith("!"), pattern))
     if text.endswith(",") and parts and not parts[-1][0]:
         parts.pop()  # what follows the last comma is not an empty pattern
-    return PatternList(tuple(parts))
-
-
-def _always(_: str) -> bool:
-    return True
+    return PatternList.make(parts)

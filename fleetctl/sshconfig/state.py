@@ -7,7 +7,7 @@ keywords says which.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -19,6 +19,9 @@ from fleetctl.sshconfig.pattern import compile_pattern, octets, parse_pattern_li
 #: Slots beside the keywords, for values that are set in two parts.
 REKEY_INTERVAL = "rekeylimit interval"
 AGENT_SOCKET = "forwardagent socket"
+#: Keywords that say which host and login is meant. They differ from host to host when nothing else
+#: does, no other line depends on them, and the first line counts.
+NAMING = frozenset({"hostname", "port", "user"})
 
 _MOST_FILES = 100
 _MOST_WORDS = 32
@@ -27,25 +30,56 @@ _MOST_WORDS = 32
 @dataclass(slots=True)
 class State:
     """
-    Values of one host while its files are gone through. Mutable on purpose.
+    Values while the files are gone through. Mutable on purpose.
 
     Attributes:
         values: By keyword, not yet finished.
-        origins: By keyword: ``file:line``, several joined by a comma.
+        origins: By keyword: ``file:line`` of the first line.
+        further_origins: By keyword that adds up: of the lines after it.
         forwards: By keyword: listener, target, and which of them are paths.
     """
 
     values: dict[str, Value] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
+    further_origins: dict[str, dict[str, None]] = field(default_factory=dict)
     forwards: dict[str, list[Value]] = field(default_factory=dict)
 
     def note(self, slot: str, origin: str) -> None:
         """Add one more place to the origin of a keyword that adds up."""
-        known = self.origins.get(slot)
-        if known is None:
-            self.origins[slot] = origin
-        elif origin not in known.split(", "):
-            self.origins[slot] = f"{known}, {origin}"
+        if self.origins.setdefault(slot, origin) != origin:
+            self.further_origins.setdefault(slot, {})[origin] = None
+
+    def all_origins(self) -> dict[str, str]:
+        """Return ``file:line`` by keyword, several joined by a comma."""
+        joined = {
+            slot: ", ".join((self.origins[slot], *further))
+            for slot, further in self.further_origins.items()
+        }
+        return self.origins | joined
+
+    def apply(self, steps: Iterable[Step]) -> None:
+        """
+        Apply lines, in order.
+
+        Raises:
+            UsageError: One of them does not work out.
+        """
+        values, origins = self.values, self.origins
+        for action, slot, value, origin in steps:
+            if action is not None:
+                action(self, slot, value, origin)
+            elif slot not in values:
+                values[slot] = value
+                origins[slot] = origin
+
+    def copy(self) -> State:
+        """Return a state that can be changed without changing this one."""
+        return State(
+            dict(self.values),
+            dict(self.origins),
+            {slot: dict(further) for slot, further in self.further_origins.items()},
+            {slot: list(ends) for slot, ends in self.forwards.items()},
+        )
 
 
 #: Applies one line: state, slot, value, origin. None: set unless set already.

@@ -65,6 +65,11 @@ def token_values(login: Login, surroundings: Surroundings) -> dict[str, str]:
     }
 
 
+def mentions(text: str, letters: str) -> bool:
+    """Is there a token of one of these letters in the text?"""
+    return "%" in text and any(found["key"] in letters for found in _TOKEN.finditer(text))
+
+
 def expand(
     text: str,
     *,

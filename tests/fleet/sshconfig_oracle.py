@@ -23,8 +23,8 @@ from fleetctl.sshconfig.load import Source, load_config
 from fleetctl.sshconfig.parse import read_options
 from fleetctl.sshconfig.resolve import resolve
 from fleetctl.sshconfig.surroundings import Surroundings
+from tests.support.patience import PATIENCE_S
 
-TIMEOUT_S = 20
 VARIABLES = {"PATH": "/usr/bin:/bin", "SHELL": "/bin/sh", "LANG": "C.UTF-8", "WHO": "me"}
 
 #: What ``ssh -Q`` calls the algorithms of a keyword; last, those that patterns may name.
@@ -157,7 +157,7 @@ def run_ssh(arguments: Sequence[str], *, home: Path) -> subprocess.CompletedProc
         stdin=subprocess.DEVNULL,
         capture_output=True,
         env={**VARIABLES, "HOME": str(home)},
-        timeout=TIMEOUT_S,
+        timeout=PATIENCE_S,
         check=False,
     )
 

@@ -158,6 +158,51 @@ def test_commands_see_what_is_known_by_then(load):
     assert shell.ran == ["b-web1 web1 7 bob b-web1 %"]
 
 
+def test_commands_see_gateway_and_alias(load):
+    """
+    What lines say that count for many hosts is known to commands as well.
+    """
+    shell = Shell()
+    text = 'ProxyJump u@gate\nHostKeyAlias other\nMatch exec "%j %k"\nPort 8\n'
+    resolve(load(text, run=shell), "web1")
+    assert shell.ran == ["gate other"]
+
+
+def test_commands_are_run_whatever_stands_behind_them(load):
+    """
+    Criteria are asked from left to right, so a later one that cannot hold comes too late.
+    """
+    shell = Shell()
+    text = "Match exec a user nobody\nPort 1\nMatch exec b !all\nMatch user nobody exec c\nPort 2\n"
+    assert resolve(load(text, run=shell), "web1").values["port"] == ("22",)
+    assert shell.ran == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("RefuseConnection x\nHostName %n\nMatch host a\nPort 1\n", 1),
+        ("HostName %n\nMatch host zzz\nPort 1\nMatch all\nRefuseConnection x\n", 1),
+        ("HostName %n\nRefuseConnection x\nMatch host a\nPort 1\n", 2),
+        ("HostName %n\nMatch user nobody host a\nPort 1\nMatch all\nRefuseConnection x\n", 5),
+    ],
+)
+def test_of_two_mistakes_the_one_that_is_reached_first_is_told(text, line, load):
+    """
+    HostName is wrong as soon as somebody asks for it, and not before.
+    """
+    with pytest.raises(UsageError) as caught:
+        resolve(load(text), "web1")
+    assert caught.value.problems[0].line == line
+
+
+def test_a_percent_sign_in_the_name_that_is_dialled_is_no_token(load):
+    """
+    The second time through the files, HostName is a name and nothing is replaced in it.
+    """
+    assert resolve(load("Match final host a%b\nPort 7\n"), "a%b").values["port"] == ("7",)
+
+
 def test_commands_are_refused_without_a_runner(load, tmp_path):
     """
     The error names the line and the command that gives trust; other hosts are not affected.
