@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?=
 PYTEST := $(BIN)/pytest -q
+# As PYTEST; a few tests that failed are run again, alone.
+RUN_TESTS := $(BIN)/python scripts/run-tests -q
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
@@ -18,9 +20,9 @@ demo: $(VENV)/.installed  ## see fleetctl work on a throw-away fleet on this mac
 
 test: $(VENV)/.installed sshd lint types  ## run everything: lint, types and all tests, on real sshd
 	@echo '--- fleet tests, plain asyncio in debug mode'
-	@FLEETCTL_LOOP=asyncio PYTHONASYNCIODEBUG=1 $(PYTEST) -n 2 -m fleet tests/fleet
+	@FLEETCTL_LOOP=asyncio PYTHONASYNCIODEBUG=1 $(RUN_TESTS) -n 2 -m fleet tests/fleet
 	@echo '--- all tests'
-	@$(PYTEST) -n 2
+	@$(RUN_TESTS) -n 2
 
 check: installed lint types  ## the quick part of test: lint, types and all tests that need no sshd
 	@$(PYTEST) -n 2 -m 'not fleet'

@@ -37,16 +37,17 @@ VALUES: Mapping[str, str] = {
     "IgnoreUnknown": "patterns",
     "KexAlgorithms": "names, `+` `-` `^`",
     "MACs": "names, `+` `-` `^`",
-    "NumberOfPasswordPrompts": "1 to 1000",
+    "NumberOfPasswordPrompts": "0 to 1000",
     "Port": "1 to 65535",
     "PreferredAuthentications": "names",
     "ProxyCommand": "a command, `none`",
     "ProxyJump": "`[user@]host[:port]`, several with commas, `none`",
     "PubkeyAcceptedAlgorithms": "names, `+` `-` `^`",
+    "RefuseConnection": "a text",
     "RekeyLimit": "a size, `default`; a time behind it is read and not used",
-    "RequiredRSASize": "1024 to 65536",
+    "RequiredRSASize": "up to 65536; below 1024 is 1024",
     "RevokedHostKeys": "a path, `none`",
-    "ServerAliveCountMax": "1 to 1000",
+    "ServerAliveCountMax": "0 to 1000",
     "ServerAliveInterval": "a time",
     "SetEnv": "`NAME=VALUE`, several",
     "Tag": "a word",
@@ -72,6 +73,7 @@ TRUST: Mapping[str, str] = {
     "ProxyCommand": "all but `none`",
     "PubkeyAcceptedAlgorithms": "weak ones",
     "RequiredRSASize": "below 1024",
+    "RevokedHostKeys": "all",
     "SecurityKeyProvider": "all but `none`, `internal`",
     "StrictHostKeyChecking": "all but `yes`",
     "UserKnownHostsFile": "all",
@@ -112,7 +114,7 @@ _WITHOUT_EFFECT = """\
 Read, checked as ssh checks them, and not used.
 Whoever writes them in an inventory, behind `-o`, in a project's file or in that of `-F` is told so.
 Your own `~/.ssh/config` and the system's file are read in silence.
-Two are errors where they apply: `RefuseConnection`, and `ProxyUseFdpass yes` with a ProxyCommand.
+`ProxyUseFdpass yes` is an error for a host that is reached through a ProxyCommand.
 """
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 
 from tests.support.fleet import Fleet, make_fleet_directory
 from tests.support.leaks import Snapshot, settle
+from tests.support.patience import SLACK_S
 
 _FLEET = pytest.StashKey[Fleet]()
 _LOG_SIZES = pytest.StashKey[Mapping[str, int]]()
@@ -21,10 +23,30 @@ _LOG_SIZES = pytest.StashKey[Mapping[str, int]]()
 hypothesis.settings.register_profile(
     "fleetctl",
     deadline=None,  # machines under load are slow, not wrong
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    derandomize=True,  # what passed passes again; --hypothesis-profile=explore looks for more
     max_examples=100,
     print_blob=True,
 )
+hypothesis.settings.register_profile(
+    "explore",
+    hypothesis.settings.get_profile("fleetctl"),
+    derandomize=False,
+    max_examples=1000,
+)
 hypothesis.settings.load_profile("fleetctl")
+
+
+def pytest_configure() -> None:
+    # Whoever starts the tests in the background may ignore these; children would inherit that.
+    for number, usual in (
+        (signal.SIGHUP, signal.SIG_DFL),
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGTERM, signal.SIG_DFL),
+        (signal.SIGCHLD, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -36,10 +58,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def fleet(request: pytest.FixtureRequest, worker_id: str) -> Iterator[Fleet]:
+def fleet(request: pytest.FixtureRequest) -> Iterator[Fleet]:
     """Real hosts on loopback, one fleet per xdist worker; without sshd its tests fail."""
-    number = int(worker_id.removeprefix("gw")) if worker_id.startswith("gw") else 0
-    fleet = Fleet(make_fleet_directory(), block=100 + number % 150)
+    # By process: the workers of one run differ, and so do runs at the same time.
+    fleet = Fleet(make_fleet_directory(), block=100 + os.getpid() % 150)
     request.config.stash[_FLEET] = fleet
     yield fleet
     del request.config.stash[_FLEET]
@@ -53,7 +75,7 @@ def _nothing_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     before = Snapshot.take()
     yield
     fleet = stash.get(_FLEET, None)
-    leaked = settle(before, fleet.pids if fleet else (), timeout_s=1.0)
+    leaked = settle(before, fleet.pids if fleet else (), timeout_s=SLACK_S)
     if leaked:
         pytest.fail("the test left behind:\n" + "\n".join(leaked), pytrace=False)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import click
 
@@ -49,18 +49,25 @@ def config(host: str, inventory: tuple[str, ...], login: LoginOptions, form: str
     Nobody is contacted.
     """
     targets = TargetOptions(inventory)
-    found = targets_of(host, targets, login)
-    if len(found) > 1:
-        names = fold(each.name for each in found)
-        raise UsageError(f"config shows one host, not {len(found)}: {names}")
-    settings = list(effective_settings(found[0]))
     if form == "ssh":
-        click.echo(ssh_settings_of(host, targets, login)[0], nl=False)
-    elif form == "json":
+        texts = ssh_settings_of(host, targets, login)
+        _refuse_several(text.partition("\n")[0].removeprefix("host ") for text in texts)
+        click.echo(texts[0], nl=False)
+        return
+    found = targets_of(host, targets, login)
+    _refuse_several(each.name for each in found)
+    settings = list(effective_settings(found[0]))
+    if form == "json":
         named = {each.name: {"value": each.value, "origin": each.origin} for each in settings}
         click.echo(json.dumps(named, indent=1))
     else:
         _print_table(settings)
+
+
+def _refuse_several(names: Iterable[str]) -> None:
+    found = list(names)
+    if len(found) > 1:
+        raise UsageError(f"config shows one host, not {len(found)}: {fold(found)}")
 
 
 def _print_table(settings: Sequence[Effective]) -> None:

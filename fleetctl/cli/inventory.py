@@ -5,23 +5,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import click
 
 from fleetctl.cli.complete import complete_host
-from fleetctl.cli.effective import Effective, effective_settings
-from fleetctl.cli.options import TargetOptions, form_option, inventory_option
-from fleetctl.cli.targets import targets_of
+from fleetctl.cli.inventory_export import describe, export
+from fleetctl.cli.inventory_import import import_
+from fleetctl.cli.inventory_source import (
+    complete_group,
+    note_hidden,
+    open_inventory,
+    show_secrets_option,
+    source_options,
+)
+from fleetctl.cli.options import TargetOptions, form_option
 from fleetctl.model.errors import UsageError
 from fleetctl.model.host import Host
 from fleetctl.wiring import fold, one_visible_line
+from fleetctl.wiring.inventories import OpenInventory
 
 EXAMPLES = """\b
 Examples:
   fleetctl inventory list
+  fleetctl inventory graph web --vars
   fleetctl inventory show web01
   fleetctl inventory check -i hosts.yml && echo fine
+  fleetctl inventory import ssh_config > hosts.yml
+  fleetctl inventory export --format ansible
 """
 
 
@@ -30,20 +41,46 @@ def inventory() -> None:
     """What is in the inventory. Nobody is contacted."""
 
 
+inventory.add_command(export)
+inventory.add_command(import_)
+
+
 @inventory.command(
     "list", epilog="\b\nExamples:\n  fleetctl inventory list\n  fleetctl inventory list -i web.yml"
 )
-@inventory_option
+@source_options
 @form_option
-def list_(inventory: tuple[str, ...], form: str) -> None:
+def list_(targets: TargetOptions, form: str) -> None:
     """Show the groups and their hosts, folded."""
-    groups = hosts_by_group(_hosts(inventory))
+    groups = open_inventory(targets).groups()
     if form == "json":
-        click.echo(json.dumps(groups, indent=1))
+        click.echo(json.dumps({name: list(hosts) for name, hosts in groups.items()}, indent=1))
         return
-    width = max(len(name) for name in groups)
+    width = max(map(len, groups), default=0)
     for name, names in groups.items():
         click.echo(f"{name:<{width}}  {len(names):>5}  {fold(names)}")
+
+
+@inventory.command(
+    epilog="\b\nExamples:\n  fleetctl inventory graph\n  fleetctl inventory graph web --vars"
+)
+@click.argument("group", default="all", shell_complete=complete_group)
+@source_options
+@click.option("--vars", "with_variables", is_flag=True, help="Show the variables too.")
+@show_secrets_option
+def graph(group: str, targets: TargetOptions, with_variables: bool, show_secrets: bool) -> None:
+    """
+    Draw the groups, those inside them, and their hosts.
+
+    Without GROUP, all of them. The drawing is that of `ansible-inventory --graph`.
+    """
+    opened = open_inventory(targets)
+    lines = opened.graph(
+        group.removeprefix("@"), with_variables=with_variables, reveal=show_secrets
+    )
+    for line in lines:
+        click.echo(one_visible_line(line))
+    note_hidden(sum("[secret]" in line for line in lines) if not show_secrets else 0)
 
 
 @inventory.command(
@@ -51,69 +88,44 @@ def list_(inventory: tuple[str, ...], form: str) -> None:
     "  fleetctl inventory show db1 --format json"
 )
 @click.argument("host", shell_complete=complete_host)
-@inventory_option
+@source_options
 @form_option
-def show(host: str, inventory: tuple[str, ...], form: str) -> None:
-    """Show the groups, variables and settings of one host."""
-    found = _hosts(inventory, host)
+@show_secrets_option
+def show(host: str, targets: TargetOptions, form: str, show_secrets: bool) -> None:
+    """
+    Show the groups and variables of one host, and the settings that the inventory makes.
+
+    What counts in the end, together with ssh_config and defaults: `fleetctl config HOST`.
+    """
+    opened = open_inventory(targets)
+    found = opened.select(host)
     if len(found) > 1:
         names = fold(each.name for each in found)
         raise UsageError(f"show is for one host, not {len(found)}: {names}")
-    host_ = found[0]
     if form == "json":
-        click.echo(json.dumps(describe(host_), indent=1, default=str))
+        shown = describe(opened, found[0], reveal=show_secrets)
+        click.echo(json.dumps(shown, indent=1))
     else:
-        for line in _describe_lines(host_):
+        for line in _describe_lines(opened, found[0], reveal=show_secrets):
             click.echo(one_visible_line(line))
 
 
 @inventory.command(epilog="\b\nExample:\n  fleetctl inventory check -i hosts.yml")
-@inventory_option
-def check(inventory: tuple[str, ...]) -> None:
+@source_options
+def check(targets: TargetOptions) -> None:
     """
     Look for mistakes: exit 0 if there is none.
 
     All mistakes are shown, each with file, line and what to write instead; warnings too.
     """
-    hosts = _hosts(inventory)
-    groups = hosts_by_group(hosts)
-    click.echo(f"no mistakes: {len(hosts)} hosts in {len(groups)} groups")
+    opened = open_inventory(targets)
+    click.echo(f"no mistakes: {len(opened.hosts)} hosts in {len(opened.groups())} groups")
 
 
-def _hosts(inventory: tuple[str, ...], pattern: str = "all") -> tuple[Host, ...]:
-    return targets_of(pattern, TargetOptions(inventory))
-
-
-def hosts_by_group(hosts: Sequence[Host]) -> dict[str, list[str]]:
-    """Return the hosts of each group; ``all`` first, then by name."""
-    groups: dict[str, list[str]] = {}
-    for host in hosts:
-        for group in host.groups:
-            groups.setdefault(group, []).append(host.name)
-    return dict(sorted(groups.items(), key=lambda pair: (pair[0] != "all", pair[0])))
-
-
-def describe(host: Host) -> dict[str, object]:
-    """Return groups, variables, and those settings that something sets, each with its origin."""
-    return {
-        "name": host.name,
-        "address": host.hostname,
-        "groups": list(host.groups),
-        "vars": dict(host.vars),
-        "settings": {
-            each.name: {"value": each.value, "origin": each.origin} for each in _set_by_files(host)
-        },
-    }
-
-
-def _describe_lines(host: Host) -> Iterator[str]:
+def _describe_lines(opened: OpenInventory, host: Host, *, reveal: bool) -> Iterator[str]:
     yield f"{host.name}: {host.hostname}"
     yield f"groups: {', '.join(host.groups)}"
-    for name, value in host.vars.items():
-        yield f"var: {name} = {json.dumps(value, default=str, ensure_ascii=False)}"
-    for each in _set_by_files(host):
+    for name, value in opened.variables(host, reveal=reveal).items():
+        yield f"var: {name} = {json.dumps(value, ensure_ascii=False)}"
+    for each in opened.settings(host):
         yield f"setting: {each.name} {each.text}  ({each.origin})"
-
-
-def _set_by_files(host: Host) -> list[Effective]:
-    return [each for each in effective_settings(host) if not each.is_default]

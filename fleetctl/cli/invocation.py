@@ -64,6 +64,7 @@ class OpenEngine(Protocol):
         warn: Callable[[str], None],
         live_output: bool,
         login_keys: Path,
+        seen_host_keys: Path,
     ) -> AbstractAsyncContextManager[StoppableEngine]: ...
 
 

@@ -10,7 +10,7 @@ import shlex
 import click
 
 from fleetctl.cli.errors import say
-from fleetctl.cli.state import lab_directory
+from fleetctl.cli.state import lab_directory, seen_host_keys_file
 from fleetctl.wiring import fold, lab_status, start_lab, stop_lab
 
 EXIT_NO_HOST = 3
@@ -47,7 +47,12 @@ def lab() -> None:
 @click.option("--embedded", is_flag=True, help="Use the embedded server even if there is sshd.")
 def start(hosts: int, embedded: bool) -> None:
     """Start a lab and say how to use it."""
-    started = start_lab(lab_directory(os.environ), hosts=hosts, embedded=embedded)
+    started = start_lab(
+        lab_directory(os.environ),
+        hosts=hosts,
+        embedded=embedded,
+        seen_host_keys=seen_host_keys_file(os.environ),
+    )
     if started.engine == "embedded" and not embedded:
         say("no sshd is installed here: an embedded SSH server plays the hosts")
     inventory = shlex.quote(str(started.inventory))
@@ -62,7 +67,7 @@ def start(hosts: int, embedded: bool) -> None:
 @lab.command(epilog="\b\nExample:\n  fleetctl lab stop")
 def stop() -> None:
     """End the lab's processes and remove its files."""
-    was = stop_lab(lab_directory(os.environ))
+    was = stop_lab(lab_directory(os.environ), seen_host_keys=seen_host_keys_file(os.environ))
     if was is None:
         click.echo("no lab is there")
         return

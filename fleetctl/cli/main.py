@@ -36,7 +36,10 @@ COMMANDS = {
     "doctor": ("doctor", "Find out why a host cannot be reached or logged in to."),
     "hosts": ("hosts", "Show which hosts a pattern means; contacts nobody."),
     "lab": ("lab", "A throw-away fleet on this machine, to try things on."),
-    "inventory": ("inventory", "What is in the inventory: list, show, check."),
+    "inventory": (
+        "inventory",
+        "What is in the inventory: list, graph, check, export, import …",
+    ),
     "config": ("config", "Show every setting of a host and the line that set it."),
     "hostkeys": ("hostkeys", "Look at, enroll, check, replace and remove host keys."),
     "trust": ("trust", "Let a project's files run commands or weaken checks."),

@@ -22,7 +22,7 @@ from fleetctl.cli.invocation import Invocation, UnknownHostKey
 from fleetctl.cli.logs import set_up_logging
 from fleetctl.cli.options import LoginOptions, RunOptions
 from fleetctl.cli.secrets import given_secrets
-from fleetctl.cli.state import state_directory
+from fleetctl.cli.state import seen_host_keys_file, state_directory
 from fleetctl.cli.terminal import Terminal
 from fleetctl.model.events import Notice
 from fleetctl.model.host import Host
@@ -104,6 +104,7 @@ def perform(
             warn=warn,
             live_output=format_ in wiring.LIVE_FORMATS,
             login_keys=state_directory(os.environ) / "login-keys",
+            seen_host_keys=seen_host_keys_file(os.environ),
         ) as engine:
             return await Drive(engine, screen, fold=wiring.fold).execute(run)
 

@@ -27,6 +27,11 @@ def lab_directory(environ: Mapping[str, str]) -> Path:
     return state_directory(environ) / "lab"
 
 
+def seen_host_keys_file(environ: Mapping[str, str]) -> Path:
+    """Return the file that remembers which key each host showed, and where."""
+    return state_directory(environ) / "seen-host-keys"
+
+
 def _base(environ: Mapping[str, str], variable: str, otherwise: str) -> Path:
     named = environ.get(variable, "")
     return Path(named) if named.startswith("/") else Path(otherwise).expanduser()

@@ -52,7 +52,7 @@ def targets_of(
     def find(selection: Selection, is_trusted: IsTrusted) -> tuple[Host, ...]:
         return find_hosts(selection, _warn, is_trusted, settle=login is not None)
 
-    hosts = _look_up(pattern, targets, login, find)
+    hosts = look_up(pattern, targets, login, find)
     timeout = defaults().get("connect_timeout")
     return hosts if timeout is None else tuple(_with_timeout(host, timeout) for host in hosts)
 
@@ -63,10 +63,10 @@ def ssh_settings_of(pattern: str, targets: TargetOptions, login: LoginOptions) -
     def dump(selection: Selection, is_trusted: IsTrusted) -> list[str]:
         return list(dump_settings(selection, _warn, is_trusted))
 
-    return _look_up(pattern, targets, login, dump)
+    return look_up(pattern, targets, login, dump)
 
 
-def _look_up(
+def look_up(
     pattern: str,
     targets: TargetOptions,
     login: LoginOptions | None,
@@ -250,6 +250,8 @@ def parse_option(text: str) -> tuple[str, tuple[str, ...]]:
     keyword, value = stripped[:end], stripped[end:].strip().removeprefix("=").strip()
     if not keyword or not value:
         raise ValueError(f'KEY=VALUE is expected, not "{text}"')
+    if keyword.lower() == "proxycommand":
+        return keyword, (value,)  # the rest of the line, quotes included
     return keyword, split_words(value)
 
 

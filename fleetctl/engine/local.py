@@ -15,7 +15,7 @@ from time import monotonic
 from fleetctl.engine.attempt import INTERRUPTED, attempt, never_started
 from fleetctl.engine.ending import Ending
 from fleetctl.engine.gate import HandshakeGate
-from fleetctl.engine.places import Place, Places
+from fleetctl.engine.places import Place, Places, most_lent
 from fleetctl.engine.pool import Pool
 from fleetctl.model.events import (
     Event,
@@ -125,7 +125,12 @@ class _RunState:
         self._buffer: deque[Event] = deque()
         self._wake: asyncio.Future[None] | None = None
         self._waiting = deque(run.assignments)
-        self._places = Places(run.limits.forks, on_free=self._start_more)
+        forks = run.limits.forks
+        self._places = Places(
+            forks,
+            on_free=self._start_more,
+            most_lent=most_lent(forks, (assignment.host for assignment in run.assignments)),
+        )
         self._workers: set[asyncio.Task[None]] = set()
         # Those whose host lent its place.
         self._lenders: set[asyncio.Task[None]] = set()

@@ -9,11 +9,32 @@ not started yet. So forks bounds what is at work, and tarpits cost the others no
 from __future__ import annotations
 
 import asyncio
+import resource
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-#: Hosts of a run that wait without a place: each may have a socket.
+from fleetctl.model.host import Host
+
+#: Hosts of a run that wait without a place, if there are descriptors for so many.
 MAX_LENT = 512
+#: Descriptors for what is not a host.
+SPARE_FILES = 64
+#: A program that reaches a host: its streams, and what tells of its end.
+FILES_OF_A_PROGRAM = 4
+
+
+def most_lent(forks: int, hosts: Iterable[Host]) -> int:
+    """
+    Return how many hosts may wait without a place beside those at work.
+
+    Each may have its descriptors open. Source: getrlimit(2).
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return MAX_LENT
+    by_program = any(h.connection == "local" or h.settings.proxy_command for h in hosts)
+    each = FILES_OF_A_PROGRAM if by_program else 1
+    return max(0, min(MAX_LENT, (limit - SPARE_FILES) // each - forks))
 
 
 class Places:

@@ -18,8 +18,10 @@ def endpoint_of(host: Host) -> tuple[object, ...]:
     Return whose limits a handshake with the host counts against.
 
     The server's own; its gateways see one login for all hosts behind them. The same address behind
-    different gateways may be different servers.
+    different gateways may be different servers. Hosts that are this machine itself have none.
     """
+    if host.connection == "local":
+        return (host.name,)
     gateways = tuple((hop.hostname, hop.port) for hop in host.settings.gateways)
     return (*gateways, host.hostname, host.settings.port)
 

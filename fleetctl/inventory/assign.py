@@ -18,10 +18,21 @@ from fleetctl.model.errors import Problem
 from fleetctl.model.settings import Option, find_option, similar_options
 
 #: Options of which one line may hold several words, as in ssh_config(5).
-SEVERAL_WORDS = frozenset({"GlobalKnownHostsFile", "RekeyLimit", "SetEnv", "UserKnownHostsFile"})
+SEVERAL_WORDS = frozenset(
+    {
+        "CanonicalDomains",
+        "CanonicalizePermittedCNAMEs",
+        "GlobalKnownHostsFile",
+        "IPQoS",
+        "RekeyLimit",
+        "SetEnv",
+        "UserKnownHostsFile",
+    }
+)
 #: Options whose one word is a list with commas.
 COMMA_LISTS = frozenset(
     {
+        "CASignatureAlgorithms",
         "Ciphers",
         "HostKeyAlgorithms",
         "KexAlgorithms",

@@ -1,5 +1,5 @@
 """
-An inventory written out: in the shapes that ``ansible-inventory`` prints, and as YAML.
+An inventory written out in the shapes that ``ansible-inventory`` prints.
 
 Source: ansible-core, `ansible.cli.inventory`.
 """
@@ -9,18 +9,22 @@ from __future__ import annotations
 import base64
 import datetime
 import json
-import math
-import re
+import shlex
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
-from fleetctl.inventory.entries import ALL, UNGROUPED
+from fleetctl.inventory.entries import ALL, Assigned, GroupEntry
+from fleetctl.inventory.group_entries import own_variables
 from fleetctl.inventory.load import Inventory
+from fleetctl.inventory.spelling import split_settings
+from fleetctl.model.errors import UsageError
+from fleetctl.model.host import Host
 from fleetctl.model.secret import Secret
 
 #: The decoder that Ansible is to read the variables with.
 _PROFILE = "inventory_legacy"
-#: What JSON may hold as it is, and YAML may not.
-_UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+#: A diamond of groups is drawn once for each way to it, which doubles with every level.
+_MOST_LINES = 1_000_000
 
 
 def to_ansible_json(inventory: Inventory, *, reveal: bool = False) -> dict[str, object]:
@@ -28,7 +32,8 @@ def to_ansible_json(inventory: Inventory, *, reveal: bool = False) -> dict[str, 
     Return what ``ansible-inventory --list`` prints, as plain data for JSON.
 
     Values that were vaulted one by one are given as they were written, as Ansible does. Other
-    secrets are masked.
+    secrets are masked. Settings that the inventory has below ``ssh:`` become the variables that
+    make Ansible reach the host in the same way.
 
     Args:
         inventory: What to show.
@@ -46,115 +51,162 @@ def to_ansible_json(inventory: Inventory, *, reveal: bool = False) -> dict[str, 
             shown[name] = {key: names for key, names in group.items() if names}
         waiting += [child for child in children if child not in seen]
         seen.update(children)
-    writer = _Writer(inventory.vaulted, reveal)
+    plain = PlainData(inventory.vaulted, reveal=reveal)
     variables = {
-        name: {key: writer.plain(value) for key, value in host.vars.items()}
+        name: plain.mapping(_for_ansible(host, inventory.assigned(name, False)))
         for name, host in inventory.hosts.items()
-        if host.vars
     }
-    return {"_meta": {"hostvars": variables, "profile": _PROFILE}, **shown}
+    found = {name: each for name, each in variables.items() if each}
+    return {"_meta": {"hostvars": found, "profile": _PROFILE}, **shown}
 
 
-def to_yaml(inventory: Inventory) -> str:
-    """
-    Return an inventory of Ansible's as one YAML file: what every host has, its groups beside it.
-
-    Variables of groups are written to each of their hosts, so that which group wins over which
-    does not matter any more. Secrets that were not vaulted one by one are left out, with a comment.
-    Settings below ``ssh:``, which Ansible does not have, are not written.
-    """
-    left_out = [
-        f"# {host.name}: {name} is a secret; write it anew, vaulted"
-        for host in inventory.hosts.values()
-        for name, value in host.vars.items()
-        if isinstance(value, Secret) and value not in inventory.vaulted
-    ]
-    lines = [*left_out, "all:", "  hosts:" if inventory.hosts else "  hosts: {}"]
-    for host in inventory.hosts.values():
-        values = {
-            name: value
-            for name, value in host.vars.items()
-            if not isinstance(value, Secret) or value in inventory.vaulted
-        }
-        text = f" {{vars: {_flow(values, inventory.vaulted)}}}" if values else ""
-        lines.append(f"    {json.dumps(host.name)}:{text}")
-    lines.append("  children:" if len(inventory.groups) > 2 else "  children: {}")
-    for name in inventory.groups:
-        if name not in (ALL, UNGROUPED):
-            hosts = dict.fromkeys(inventory.own_hosts.get(name, ()))
-            children = dict.fromkeys(inventory.children.get(name, ()))
-            body = _flow({"hosts": hosts, "children": children}, {})
-            lines.append(f"    {json.dumps(name)}: {body}")
-    return "\n".join(lines) + "\n"
+def host_variables(inventory: Inventory, host: Host, *, reveal: bool = False) -> dict[str, object]:
+    """Return what ``ansible-inventory --host`` prints, as plain data for JSON; secrets as above."""
+    return PlainData(inventory.vaulted, reveal=reveal).mapping(host.vars)
 
 
-def _flow(value: object, vaulted: Mapping[Secret, str]) -> str:
-    """Return a value as YAML on one line."""
-    if isinstance(value, Secret):
-        return f"!vault {json.dumps(vaulted[value])}" if value in vaulted else '"[secret]"'
-    if isinstance(value, Mapping):
-        pairs = (f"{_flow(key, vaulted)}: {_flow(each, vaulted)}" for key, each in value.items())
-        return f"{{{', '.join(pairs)}}}"
-    if isinstance(value, list):
-        return f"[{', '.join(_flow(each, vaulted) for each in value)}]"
-    if isinstance(value, bytes):
-        return f'!!binary "{base64.b64encode(value).decode()}"'
-    if isinstance(value, datetime.date):
-        return value.isoformat()
-    if isinstance(value, float):
-        return _float(value)
-    text = json.dumps(value, ensure_ascii=False)
-    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+def _for_ansible(host: Host, assigned: Mapping[str, Assigned]) -> Mapping[str, object]:
+    """Return the variables of a host, its settings as variables among them."""
+    spelling = split_settings(host.vars, assigned)
+    if not spelling.settings:
+        return host.vars
+    found = {name: value for name, value in host.vars.items() if name not in spelling.overruled}
+    arguments: list[str] = []
+    for name, each in spelling.settings.items():
+        words = list(each.words)
+        match name:
+            case "HostName":
+                found["ansible_host"] = host.hostname
+            case "Port":
+                found["ansible_port"] = host.settings.port
+            case "User":
+                found["ansible_user"] = words[0]
+            case "IdentityFile":
+                found["ansible_ssh_private_key_file"] = words.pop(0)
+                arguments += [f"{name}={_in_quotes(word)}" for word in words]
+            case _ if each.option.accumulates:
+                arguments += [f"{name}={_in_quotes(word)}" for word in words]
+            case _:
+                arguments.append(f"{name}={' '.join(map(_in_quotes, words))}")
+    if arguments:
+        already = [str(found[_ARGUMENTS])] if found.get(_ARGUMENTS) else []
+        options = [shlex.join(("-o", each)) for each in arguments]
+        found[_ARGUMENTS] = " ".join([*already, *options])
+    return found
 
 
-def _float(value: float) -> str:
-    if not math.isfinite(value):
-        return ".nan" if math.isnan(value) else f"{'-' if value < 0 else ''}.inf"
-    text = repr(value)
-    return text if "." in text else text.replace("e", ".0e")  # without a point it would be text
+_ARGUMENTS = "ansible_ssh_common_args"
 
 
-def graph(inventory: Inventory, group: str = ALL) -> list[str]:
+def _in_quotes(word: str) -> str:
+    """Return a word as a line of ssh_config has it."""
+    return f'"{word}"' if any(letter.isspace() for letter in word) else word
+
+
+def graph(
+    inventory: Inventory,
+    group: str = ALL,
+    *,
+    entries: Mapping[str, GroupEntry] | None = None,
+    reveal: bool = False,
+) -> list[str]:
     """
     Return the lines of ``ansible-inventory --graph``: child groups, then hosts, below each group.
 
+    Args:
+        inventory: What to draw.
+        group: Where to begin.
+        entries: What the groups say themselves, to show the variables of hosts and groups too.
+            A variable with a newline in it makes a line with a newline.
+        reveal: Show secrets, vaulted ones decrypted, as Ansible does.
+
     Raises:
         KeyError: There is no such group.
+        UsageError: There are too many lines.
     """
     if group not in inventory.groups:
         raise KeyError(group)
-    return list(_branch(inventory, group, 0))
+    lines: list[str] = []
+    for line in _Drawing(inventory, entries, reveal).branch(group, 0):
+        lines.append(line)
+        if len(lines) > _MOST_LINES:
+            raise UsageError(
+                f"the graph of {group} has more than {_MOST_LINES} lines",
+                hint="draw a smaller group: fleetctl inventory graph GROUP",
+            )
+    return lines
 
 
-def _branch(inventory: Inventory, group: str, depth: int) -> Iterator[str]:
-    yield f"{_indent(depth)}@{group}:"
-    for child in inventory.children.get(group, ()):
-        yield from _branch(inventory, child, depth + 1)
-    if group != ALL:
-        for host in inventory.own_hosts.get(group, ()):
-            yield f"{_indent(depth + 1)}{host}"
+@dataclass(frozen=True, slots=True)
+class _Drawing:
+    inventory: Inventory
+    entries: Mapping[str, GroupEntry] | None
+    reveal: bool
+
+    def branch(self, group: str, depth: int) -> Iterator[str]:
+        yield f"{_indent(depth)}@{group}:"
+        for child in self.inventory.children.get(group, ()):
+            yield from self.branch(child, depth + 1)
+        if group != ALL:
+            for name in self.inventory.own_hosts.get(group, ()):
+                yield f"{_indent(depth + 1)}{name}"
+                if self.entries is not None:
+                    yield from self._variables(self.inventory.hosts[name].vars, depth + 2)
+        if self.entries is not None and group in self.entries:
+            yield from self._variables(own_variables(self.entries[group]), depth + 1)
+
+    def _variables(self, found: Mapping[str, object], depth: int) -> Iterator[str]:
+        for name in sorted(found):
+            value = _revealed(found[name]) if self.reveal else found[name]
+            yield f"{_indent(depth)}{{{name} = {value}}}"
 
 
 def _indent(depth: int) -> str:
     return f"{'  |' * depth}--" if depth else ""
 
 
-class _Writer:
-    """Turns the values of variables into data that JSON knows."""
+def _revealed(value: object) -> object:
+    if isinstance(value, Secret):
+        return value.reveal()
+    if isinstance(value, Mapping):
+        return {key: _revealed(each) for key, each in value.items()}
+    return [_revealed(each) for each in value] if isinstance(value, list) else value
 
-    def __init__(self, vaulted: Mapping[Secret, str], reveal: bool) -> None:  # noqa: FBT001
-        self._vaulted = vaulted
-        self._reveal = reveal
 
-    def plain(self, value: object) -> object:
+def is_hidden(value: object, vaulted: Mapping[Secret, str]) -> bool:
+    """Tell whether there is a secret in a value that was not vaulted by itself."""
+    if isinstance(value, Secret):
+        return value not in vaulted
+    if isinstance(value, Mapping):
+        return any(is_hidden(each, vaulted) for each in value.values())
+    return isinstance(value, list) and any(is_hidden(each, vaulted) for each in value)
+
+
+@dataclass(frozen=True, slots=True)
+class PlainData:
+    """
+    Turns the values of variables into data that JSON knows.
+
+    Attributes:
+        vaulted: The vaulted text of secrets that were vaulted one by one; given in their place.
+        reveal: Give other secrets openly; else they are masked.
+    """
+
+    vaulted: Mapping[Secret, str]
+    reveal: bool = False
+
+    def mapping(self, found: Mapping[str, object]) -> dict[str, object]:
+        return {name: self.of(value) for name, value in found.items()}
+
+    def of(self, value: object) -> object:
         if isinstance(value, Secret):
-            if value in self._vaulted:
-                return {"__ansible_vault": self._vaulted[value]}
-            return value.reveal() if self._reveal else str(value)
+            if value in self.vaulted:
+                return {"__ansible_vault": self.vaulted[value]}
+            return value.reveal() if self.reveal else str(value)
         if isinstance(value, Mapping):
-            return {_key(key): self.plain(each) for key, each in value.items()}
+            return {_key(key): self.of(each) for key, each in value.items()}
         if isinstance(value, list):
-            return [self.plain(each) for each in value]
+            return [self.of(each) for each in value]
         if isinstance(value, datetime.date):  # a time as well
             return value.isoformat()
         if isinstance(value, bytes):

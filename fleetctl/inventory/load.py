@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fleetctl.inventory.assign import Assigner
-from fleetctl.inventory.entries import Assigned, Place, combine
+from fleetctl.inventory.entries import Assigned, GroupEntry, Place, combine
 from fleetctl.inventory.layers import merge_layers
 from fleetctl.inventory.resolve import LOCAL_NAMES, LOCAL_VARS, resolve
 from fleetctl.inventory.restricted import is_private
@@ -49,6 +49,7 @@ class Inventory:
             they say so.
         assigned: What was said about a host of that name, by option name; by the command line too
             if the second argument says so.
+        entries: What each group says itself, before its hosts inherit it.
     """
 
     hosts: Mapping[str, Host]
@@ -60,6 +61,7 @@ class Inventory:
     vaulted: Mapping[Secret, str] = field(default_factory=dict, repr=False)
     ssh_configs: Mapping[Path, Place] = field(default_factory=dict)
     assigned: Callable[[str, bool], Mapping[str, Assigned]] = lambda _name, _with_overrides: {}
+    entries: Mapping[str, GroupEntry] = field(default_factory=dict, repr=False)
 
 
 def load_inventory(
@@ -115,6 +117,7 @@ def load_inventory(
         reader.vaults.written,
         draft.ssh_configs,
         resolved.assigned,
+        draft.groups,
     )
 
 

@@ -25,7 +25,7 @@ class Outline:
 
     Attributes:
         hosts: What each says itself, in the order of first mention.
-        groups: What each says itself; all groups but ``ungrouped``.
+        groups: What each says itself; a group without anything to say may be missing.
         own_hosts: The hosts that each group names, ``all`` and ``ungrouped`` included.
         children: The child groups of each; ``all`` has at least those that nobody else has.
         ssh_configs: Paths of files of ssh_config to be read.
@@ -34,8 +34,8 @@ class Outline:
 
     hosts: dict[str, dict[Key, str]] = field(default_factory=dict)
     groups: dict[str, dict[Key, str]] = field(default_factory=dict)
-    own_hosts: dict[str, Sequence[str]] = field(default_factory=dict)
-    children: dict[str, Sequence[str]] = field(default_factory=dict)
+    own_hosts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    children: Mapping[str, Sequence[str]] = field(default_factory=dict)
     ssh_configs: Sequence[str] = ()
     notes: Sequence[str] = ()
 
@@ -82,13 +82,11 @@ class _Gathering:
 
     def gather(self, members: Mapping[str, Sequence[str]]) -> None:
         for group in self._from_above():
-            if group == UNGROUPED:
-                continue
             hosts = members.get(group, ())
             hints = None if self.hints is None else self.hints.get(group, {})
             if hints is not None:
                 self._repeat(group, hints, hosts)
-            elif len(hosts) > 1:
+            elif len(hosts) > 1 and group != UNGROUPED:
                 self._find_common(group, hosts)
         for host, wanted in self.outline.hosts.items():
             for key in [key for key, text in wanted.items() if self._heard(host, key) == text]:

@@ -15,7 +15,7 @@ from pathlib import Path
 _OTHERS_MAY_WRITE = 0o022
 _RUN = frozenset({"KnownHostsCommand", "LocalCommand", "ProxyCommand", "XAuthLocation"})
 _LOAD = frozenset({"PKCS11Provider", "SecurityKeyProvider"})
-_KNOWN_HOSTS = frozenset({"GlobalKnownHostsFile", "UserKnownHostsFile"})
+_KNOWN_HOSTS = frozenset({"GlobalKnownHostsFile", "RevokedHostKeys", "UserKnownHostsFile"})
 _ALGORITHMS = frozenset(
     {
         "CASignatureAlgorithms",
@@ -27,7 +27,15 @@ _ALGORITHMS = frozenset(
         "PubkeyAcceptedAlgorithms",
     }
 )
-_RESTRICTED = _RUN | _LOAD | _KNOWN_HOSTS | _ALGORITHMS | {"ForwardAgent", "StrictHostKeyChecking"}
+_SWITCHES = frozenset({"NoHostAuthenticationForLocalhost", "VerifyHostKeyDNS"})
+_RESTRICTED = (
+    _RUN
+    | _LOAD
+    | _KNOWN_HOSTS
+    | _ALGORITHMS
+    | _SWITCHES
+    | {"ForwardAgent", "StrictHostKeyChecking"}
+)
 #: What OpenSSH no longer offers by itself, and wildcards that bring it back.
 _WEAK = re.compile(
     r"""
@@ -75,6 +83,8 @@ def why_restricted(option: str, words: Sequence[str]) -> str | None:
         return None if value in ("none", "internal") else "loads code on this machine"
     if option == "StrictHostKeyChecking":
         return None if value in ("yes", "true") else "weakens the check of host keys"
+    if option in _SWITCHES:
+        return None if value in ("no", "false") else "weakens the check of host keys"
     if option in _KNOWN_HOSTS:
         return "weakens the check of host keys"
     if option == "ForwardAgent":

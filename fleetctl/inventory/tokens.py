@@ -14,7 +14,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-
 #: Tokens that are not replaced here.
 _LATER = "CLijkl"
 _TOKEN = re.compile(r"%(.?)", re.DOTALL)

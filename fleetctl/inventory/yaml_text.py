@@ -20,6 +20,8 @@ from fleetctl.model.secret import Secret
 #: What JSON may hold as it is, and YAML may not.
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]|[\ud800-\udfff]")
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+#: Text that no reader of YAML 1.1 takes for anything else, unless it is one of the words below.
+_PLAIN_TEXT = re.compile(r"[A-Za-z_/][A-Za-z0-9_./@+-]*")
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9_./@+-]*|~/[A-Za-z0-9_./@+%-]+")
 _RANGES = re.compile(r"\[[0-9,-]+\]")
 _IPV4 = re.compile(r"[0-9]+(?:\.[0-9]+){3}")
@@ -55,7 +57,7 @@ def write_value(value: object, vaulted: Mapping[Secret, str], *, reveal: bool = 
         return value.isoformat()
     if isinstance(value, float):
         return _float(value)
-    return _quoted(value)
+    return write_text(value) if isinstance(value, str) else _quoted(value)
 
 
 def write_words(words: Sequence[str], *, as_list: bool) -> str:
@@ -72,14 +74,14 @@ def write_words(words: Sequence[str], *, as_list: bool) -> str:
 
 def write_name(name: str) -> str:
     """Return the name of a host, of a group or of several (``web[1-3]``) as a key of a mapping."""
-    base = _RANGES.sub("", name)
+    base = _RANGES.sub("0", name)
     plain = _PLAIN_NAME.fullmatch(base) and base.lower() not in _WORDS
     return name if plain or _IPV4.fullmatch(base) else _quoted(name)
 
 
-def write_variable_name(name: str) -> str:
-    """Return the name of a variable as a key of a mapping."""
-    return name if _PLAIN_NAME.fullmatch(name) and name.lower() not in _WORDS else _quoted(name)
+def write_text(text: str) -> str:
+    """Return text, in quotes if it needs them."""
+    return text if _PLAIN_TEXT.fullmatch(text) and text.lower() not in _WORDS else _quoted(text)
 
 
 def _word(word: str) -> str:

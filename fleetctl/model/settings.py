@@ -135,7 +135,7 @@ def parse_time_s(text: str) -> float:
 
 def parse_size_bytes(text: str) -> int:
     """Parse ``512``, ``16K``, ``1M`` or ``4G`` into bytes."""
-    match = re.fullmatch(r"([0-9]{1,15})([kmgKMG]?)", text)
+    match = re.fullmatch(r"([0-9]{1,19})([kmgKMG]?)", text)
     if not match:
         raise ValueError(f'a size such as "512M" is expected, not "{text}"')
     return int(match[1]) * _SIZE_UNITS[match[2].lower()]
@@ -221,6 +221,11 @@ def _number(lowest: int, highest: int) -> Callable[[tuple[str, ...]], int]:
     return parse
 
 
+def _rsa_size(words: tuple[str, ...]) -> int:
+    # Smaller keys than that are accepted by nobody, ssh included.
+    return max(1024, _number(0, 65536)(words))
+
+
 def _time(words: tuple[str, ...]) -> float:
     return parse_time_s(_one(words))
 
@@ -240,16 +245,16 @@ def _comma_list(words: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _words(words: tuple[str, ...]) -> tuple[str, ...]:
-    return () if len(words) == 1 and words[0].lower() == "none" else words
+    return tuple(word for word in words if word.lower() != "none")
 
 
 def _environment(words: tuple[str, ...]) -> Mapping[str, str]:
-    pairs = {}
+    pairs: dict[str, str] = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not name:
             raise ValueError(f'NAME=VALUE is expected, not "{word}"')
-        pairs[name] = value
+        pairs.setdefault(name, value)
     return pairs
 
 
@@ -289,7 +294,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("KexAlgorithms", "kex_algorithms", _comma_list, "Key exchange algorithms allowed, in order."),
     Option("MACs", "macs", _comma_list, "MAC algorithms allowed, in order."),
     Option("NoHostAuthenticationForLocalhost", "no_host_authentication_for_localhost", _flag, "Do not check the host key of localhost.", values=_YES_NO),
-    Option("NumberOfPasswordPrompts", "number_of_password_prompts", _number(1, 1000), "Times a person is asked for a password."),
+    Option("NumberOfPasswordPrompts", "number_of_password_prompts", _number(0, 1000), "Times a person is asked for a password."),
     Option("PasswordAuthentication", "password_authentication", _flag, "Allow password login.", values=_YES_NO),
     Option("Port", "port", _number(1, 65535), "Port to dial."),
     Option("PreferredAuthentications", "preferred_authentications", _comma_list, "Methods to try, in order."),
@@ -298,9 +303,9 @@ OPTIONS: tuple[Option, ...] = (
     Option("PubkeyAcceptedAlgorithms", "pubkey_accepted_algorithms", _comma_list, "Signature algorithms for login keys."),
     Option("PubkeyAuthentication", "pubkey_authentication", _pubkey_authentication, "Allow public key login.", values=_YES_NO),
     Option("RekeyLimit", "rekey_limit_bytes", _rekey_limit, "Bytes after which new keys are negotiated."),
-    Option("RequiredRSASize", "required_rsa_size", _number(1024, 65536), "Smallest RSA key accepted, in bits."),
+    Option("RequiredRSASize", "required_rsa_size", _rsa_size, "Smallest RSA key accepted, in bits."),
     Option("RevokedHostKeys", "revoked_host_keys_files", _words, "File of host keys never to be trusted."),
-    Option("ServerAliveCountMax", "server_alive_count_max", _number(1, 1000), "Unanswered keepalives before the link counts as lost."),
+    Option("ServerAliveCountMax", "server_alive_count_max", _number(0, 1000), "Unanswered keepalives before the link counts as lost."),
     Option("ServerAliveInterval", "server_alive_interval_s", _time, "Seconds between keepalives while a channel is open; 0 turns them off."),
     Option("SetEnv", "set_env", _environment, "Environment variables to send."),
     Option("StrictHostKeyChecking", "strict_host_key_checking", _strictness, "What to do about unknown host keys.", values=("yes", "ask", "accept-new", "no")),
@@ -314,13 +319,14 @@ OPTIONS: tuple[Option, ...] = (
     Option("CanonicalizeMaxDots", help="Names with more dots are complete.", treatment="resolving"),
     Option("CanonicalizePermittedCNAMEs", help="Aliases that may be followed.", treatment="resolving"),
     Option("IgnoreUnknown", help="Keywords that are no mistake though nobody knows them.", treatment="resolving"),
+    Option("RefuseConnection", help="Why this host is never to be contacted.", treatment="resolving"),
     Option("Tag", help="A word that Match tagged asks for.", treatment="resolving"),
     *(
         Option(name, help=reason, treatment="refused")
         for name, reason in (
             ("DynamicForward", "forwarding is not supported yet"),
-            ("GSSAPIAuthentication", "GSSAPI is not supported; log in with a key or through the agent"),
-            ("HostbasedAuthentication", "host-based login is not supported; log in with a key"),
+            ("GSSAPIAuthentication", "there is no GSSAPI; log in with a key"),
+            ("HostbasedAuthentication", "log in with a key"),
             ("KnownHostsCommand", "commands in settings are not run"),
             ("LocalForward", "forwarding is not supported yet"),
             ("PKCS11Provider", "use the agent: ssh-add -s PROVIDER"),
@@ -337,10 +343,10 @@ OPTIONS: tuple[Option, ...] = (
             "ChannelTimeout CheckHostIP ClearAllForwardings ControlMaster ControlPath ControlPersist "
             "EnableEscapeCommandline EnableSSHKeysign EscapeChar ExitOnForwardFailure FingerprintHash ForkAfterAuthentication "
             "ForwardX11 ForwardX11Timeout ForwardX11Trusted GatewayPorts GSSAPIClientIdentity GSSAPIDelegateCredentials GSSAPIKexAlgorithms GSSAPIKeyExchange "
-            "GSSAPIRenewalForcesRekey GSSAPIServerIdentity GSSAPITrustDns HostbasedAcceptedAlgorithms "
+            "GSSAPIRenewalForcesRekey GSSAPIServerIdentity GSSAPITrustDNS HostbasedAcceptedAlgorithms "
             "KbdInteractiveDevices LocalCommand LogLevel LogVerbose "
             "ObscureKeystrokeTiming PermitLocalCommand "
-            "PermitRemoteOpen ProxyUseFdpass RefuseConnection RequestTTY SendEnv StdinNull StreamLocalBindMask "
+            "PermitRemoteOpen ProxyUseFdpass RequestTTY SendEnv StdinNull StreamLocalBindMask "
             "StreamLocalBindUnlink SyslogFacility Tunnel TunnelDevice UseKeychain VerifyHostKeyDNS "
             "VersionAddendum VisualHostKey WarnWeakCrypto XAuthLocation"
         ).split()

@@ -24,12 +24,14 @@ from fleetctl.ssh.auth import Credentials, Login
 from fleetctl.ssh.connection import SshConnection
 from fleetctl.ssh.dial import dial
 from fleetctl.ssh.host_key_check import NOT_CHECKED, AskHostKey, HostKeyCheck, HostKeyQuestion
+from fleetctl.ssh.host_key_learning import HostKeyLearner
 from fleetctl.ssh.host_verdict import HostKeyFiles, Judgement
 from fleetctl.ssh.identity import SessionBinding
 from fleetctl.ssh.login_report import LoginReport
 from fleetctl.ssh.loop_transport import Agreements, LoopTransport
 from fleetctl.ssh.pacing import Patience, TurnedAway
 from fleetctl.ssh.resolver import Address, Resolver
+from fleetctl.ssh.seen_host_keys import SeenHostKeys
 from fleetctl.ssh.session import Session
 from fleetctl.ssh.standstill import standing_still
 from fleetctl.ssh.translate import (
@@ -72,6 +74,8 @@ class ConnectAttempt:
         patience: How long the host may take before it lends its turn.
         route: How the host is reached; None to dial it.
         host_key_algorithms: To offer; empty for those of the settings, known keys first.
+        learner: Writes down host keys that are accepted.
+        seen: Which keys hosts showed before; None if nobody remembers.
         credentials: None if nobody is to log in.
         ask_host_key: None if nobody can be asked.
         warn: Told about risks that were accepted.
@@ -85,6 +89,8 @@ class ConnectAttempt:
     trace: Trace
     resolver: Resolver
     host_key_files: HostKeyFiles
+    learner: HostKeyLearner
+    seen: SeenHostKeys | None
     credentials: Credentials | None
     identification: str
     agreements: Agreements
@@ -291,7 +297,10 @@ class ConnectAttempt:
     def host_key_check(self) -> HostKeyCheck:
         """The check of the host's key, made when it is first needed."""
         if self._check is None:
-            self._check = HostKeyCheck(self.host, self.host_key_files, self.ask_host_key, self.warn)
+            self._check = HostKeyCheck(
+                *(self.host, self.host_key_files, self.ask_host_key, self.warn, self.learner),
+                seen=self.seen,
+            )
         return self._check
 
     def _timed_out(self, limit_s: float) -> FleetError:

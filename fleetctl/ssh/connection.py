@@ -73,6 +73,7 @@ class SshConnection:
         self._is_silent = False
         self._had_session = False
         self.before_close: Callable[[], Awaitable[None]] | None = None
+        self._mark(is_interactive=False)
 
     @property
     def is_open(self) -> bool:
@@ -92,15 +93,15 @@ class SshConnection:
         self._watch(-1)
 
     def end_reason(self) -> str:
-        """Say why the connection ended, in the server's words if it gave a reason."""
+        """Say in one line why the connection ended, in the server's words if it gave a reason."""
         transport = self._transport
         if self._is_silent:
             return f"{self._unanswered} keepalives in a row got no answer"
-        if transport.disconnected is not None:
-            return transport.disconnected[1]
         cause: BaseException | None = transport.stream_error or transport.saved_exception
         text = "" if cause is None else str(cause)
-        return text or "the server closed it"
+        if transport.disconnected is not None:
+            text = transport.disconnected[1]
+        return next(iter(text.splitlines()), "") or "the server closed it"
 
     def facts(self) -> Mapping[str, object]:
         """Return what was agreed on: JSON types only."""
@@ -123,6 +124,7 @@ class SshConnection:
                 ``exec.timeout``, ``session.lost``, ``session.no_status`` with what came till then.
         """
         session = await self._open_session(trace)
+        self._mark(is_interactive=request.pty)
         self._watch(+1)
         started = monotonic()
         stdin: asyncio.Task[None] | None = None
@@ -169,6 +171,13 @@ class SshConnection:
         await self._transport.ended
         if self._agent_forwarding is not None:
             await self._agent_forwarding.close()
+
+    def _mark(self, *, is_interactive: bool) -> None:
+        setting = self.host.settings.ip_qos
+        if setting is not None:
+            from fleetctl.ssh.ip_qos import mark
+
+            mark(self._transport.wire, setting, is_interactive=is_interactive)
 
     # -- one command
 

@@ -24,11 +24,13 @@ from fleetctl.ssh.connect import AskHostKey, ConnectAttempt, Route
 from fleetctl.ssh.connection import SshConnection
 from fleetctl.ssh.credentials import CredentialStore
 from fleetctl.ssh.host_key_check import HostKeyCheck
+from fleetctl.ssh.host_key_learning import HostKeyLearner
 from fleetctl.ssh.host_verdict import HostKeyFiles, load_host_key_files
 from fleetctl.ssh.loop_transport import Agreements, LoopTransport
 from fleetctl.ssh.pacing import Pacing, Patience
 from fleetctl.ssh.remembered_keys import RememberedKeys
 from fleetctl.ssh.resolver import Resolver
+from fleetctl.ssh.seen_host_keys import SeenHostKeys
 
 if TYPE_CHECKING:
     from fleetctl.ssh.gateway import Gateways
@@ -54,6 +56,7 @@ class SshConnector:
         warn: Told once about each thing worth knowing, such as a bad line in known_hosts.
         environ: Where SSH_AUTH_SOCK and variables named by IdentityAgent are looked up.
         remembered: Which key each host took the last time; None to remember nothing.
+        seen: Which key each host showed the last time, and where; None to remember nothing.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class SshConnector:
         warn: Callable[[str], None] = lambda _: None,
         environ: Mapping[str, str] = MappingProxyType({}),
         remembered: RememberedKeys | None = None,
+        seen: SeenHostKeys | None = None,
     ) -> None:
         self._ask_host_key = ask_host_key
         self._tell = warn
@@ -73,6 +77,8 @@ class SshConnector:
             secrets=secrets, warn=self._warn, environ=environ, remembered=remembered
         )
         self._host_key_files: dict[object, asyncio.Task[HostKeyFiles]] = {}
+        self._learner = HostKeyLearner()
+        self._seen = seen
         self._agreements: Agreements = {}
         self._environ = environ
         self._pacing = Pacing()
@@ -144,6 +150,8 @@ class SshConnector:
             trace=trace,
             resolver=self._resolver,
             host_key_files=files,
+            learner=self._learner,
+            seen=self._seen,
             credentials=credentials,
             identification=self._identification,
             agreements=self._agreements,
@@ -221,6 +229,9 @@ class SshConnector:
         if self._proxies is not None:
             await self._proxies.aclose()
         await self._credentials.close()
+        await self._learner.close()
+        if self._seen is not None:
+            await self._seen.save()
         await self._resolver.close()
 
     def _warn(self, message: str) -> None:
@@ -241,6 +252,8 @@ class SshConnector:
                     [expand_path(file) for file in settings.revoked_host_keys_files],
                 )
             )
+        if self._seen is not None:
+            await self._seen.load()
         files = task.result() if task.done() else await asyncio.shield(task)
         for warning in files.known.warnings:
             self._warn(warning)

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from fleetctl.model.errors import FleetError
 from fleetctl.model.host import Host
 from fleetctl.ssh.algorithms import resolve_list
-from fleetctl.ssh.blocking import in_thread
 from fleetctl.ssh.host_certificate import AUTHORITY_SIGNATURES
+from fleetctl.ssh.host_key_learning import HostKeyLearner
 from fleetctl.ssh.host_verdict import (
     HostKeyFiles,
     Judgement,
@@ -28,9 +28,10 @@ from fleetctl.ssh.host_verdict import (
     read_shown_key,
 )
 from fleetctl.ssh.known_hosts import lookup_names
-from fleetctl.ssh.known_hosts_file import learn_key
+from fleetctl.ssh.known_hosts_file import NewHost
 from fleetctl.ssh.loop_transport import LoopTransport
 from fleetctl.ssh.public_key import MalformedKey, key_bits
+from fleetctl.ssh.seen_host_keys import SeenHostKeys, Sighting
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ class HostKeyCheck:
     Attributes:
         ask: None if nobody can be asked.
         warn: Told about risks that were accepted.
+        learner: Writes down a key that is accepted.
+        seen: Which keys hosts showed before; None if nobody remembers.
         names: What the host is looked up under, the one that decides first.
     """
 
@@ -70,8 +73,10 @@ class HostKeyCheck:
     files: HostKeyFiles
     ask: AskHostKey | None
     warn: Callable[[str], None]
-
+    learner: HostKeyLearner
+    seen: SeenHostKeys | None = None
     names: tuple[str, ...] = field(init=False)
+    _move: str = ""
 
     def __post_init__(self) -> None:
         self.names = host_key_names(self.host)
@@ -98,6 +103,7 @@ class HostKeyCheck:
         shown, settings = self.read_key(transport), self.host.settings
         judgement = self.judge(shown)
         if judgement.verdict == "trusted":
+            self._remember(judgement, shown)
             return judgement
         if judgement.verdict == "revoked":
             raise self.refusal(judgement, shown)
@@ -114,12 +120,25 @@ class HostKeyCheck:
             return Judgement("trusted", reason=NOT_CHECKED)
         if strictness == "yes" or self.files.known.unread:
             raise self.refusal(judgement, shown)
+        move = self._why_moved(shown)
+        if move and strictness != "ask":
+            raise self.refusal(
+                Judgement("changed", reason=f"{move}, which no known_hosts file knows"), shown
+            )
         if strictness == "ask":
+            if move:
+                self.warn(f"{self.host.name}: {move}")
             await self._ask(judgement, shown, transport, deadline, address)
-        return await self._learn(judgement, shown)
+        judgement = await self._learn(judgement, shown)
+        self._remember(judgement, shown)
+        return judgement
 
     def judge(self, shown: ShownKey) -> Judgement:
-        """Return what the files know about a key of this host."""
+        """
+        Return what is known about a key of this host.
+
+        A key the files trust counts as changed if the host had another one at another address.
+        """
         settings = self.host.settings
         question = Question(
             names=self.names,
@@ -128,7 +147,47 @@ class HostKeyCheck:
             if not settings.ca_signature_algorithms
             else resolve_list(settings.ca_signature_algorithms, AUTHORITY_SIGNATURES),
         )
-        return judge(self.files, shown, question, time.time())
+        judgement = judge(self.files, shown, question, time.time())
+        if judgement.verdict != "trusted" or not self._is_watched(judgement):
+            return judgement
+        # What is true of one key of a host is true of all.
+        self._move = self._move or self._why_moved(shown)
+        if not self._move:
+            return judgement
+        reason = f"{self._move}, which is known as another host"
+        return Judgement("changed", judgement.known, reason, judgement.notes)
+
+    def _is_watched(self, judgement: Judgement) -> bool:
+        """Tell whether the host must be where it was: an authority and ``no`` say otherwise."""
+        is_certified = any(key.marker for key in judgement.known)
+        return not is_certified and self.host.settings.strict_host_key_checking != "no"
+
+    def _why_moved(self, shown: ShownKey) -> str:
+        """
+        Say how the host was seen before, if that was another one; else nothing.
+
+        The same host at another address has the same key, or one that known_hosts has for the old
+        address as well. A key of a type that the host did not show yet tells nothing, unless
+        another host of the inventory has shown it.
+        """
+        was = None if self.seen is None else self.seen.of(self.host)
+        if self.seen is None or was is None or was.place == self.names[0]:
+            return ""
+        before, now = was.keys.get(shown.key_type), shown.fingerprint
+        if before == now or any(
+            key.blob == shown.blob and not key.marker for key in self.files.known.entries(was.place)
+        ):
+            return ""
+        if before is None and not self.seen.is_another_hosts(self.host, now):
+            return ""
+        return (
+            f"it was at {_in_words(was.place)} with {before or _first_of(was)}; "
+            f"{_in_words(self.names[0])} shows {now}"
+        )
+
+    def _remember(self, judgement: Judgement, shown: ShownKey) -> None:
+        if self.seen is not None and self._is_watched(judgement):
+            self.seen.learn(self.host, self.names[0], shown.key_type, shown.fingerprint)
 
     def read_key(self, transport: LoopTransport) -> ShownKey:
         """
@@ -196,9 +255,8 @@ class HostKeyCheck:
             return Judgement("trusted")
         file = settings.user_known_hosts_files[0]
         try:
-            found = await in_thread(
-                learn_key, file, names, shown.blob, hashed=settings.hash_known_hosts
-            )
+            new = NewHost(names, (shown.blob,), settings.hash_known_hosts)
+            found = await self.learner.learn(file, new)
         except ValueError as error:
             refused = Judgement("unknown", judgement.known, reason=str(error))
             raise self.refusal(refused, shown) from error
@@ -230,6 +288,15 @@ class HostKeyCheck:
         return FleetError("hostkey.revoked", message, hint=hint)
 
     def _changed(self, judgement: Judgement, shown: ShownKey) -> FleetError:
+        if judgement.reason:
+            return FleetError(
+                "hostkey.changed",
+                judgement.reason,
+                hint=(
+                    "was its address changed on purpose? Then: "
+                    f"fleetctl hostkeys replace {shlex.quote(self.host.name)}"
+                ),
+            )
         known = ", ".join(f"{key.where} has {key.fingerprint}" for key in judgement.known)
         notes = "".join(f"; {note}" for note in judgement.notes)
         return FleetError(
@@ -257,6 +324,16 @@ class HostKeyCheck:
                 "; or -o StrictHostKeyChecking=accept-new"
             ),
         )
+
+
+def _in_words(place: str) -> str:
+    """Write ``[host]:port`` as people say it."""
+    host, bracket, port = place.removeprefix("[").partition("]:")
+    return f"{host} port {port}" if bracket else place
+
+
+def _first_of(sighting: Sighting) -> str:
+    return next(iter(sighting.keys.values()))
 
 
 def host_key_names(host: Host) -> tuple[str, ...]:

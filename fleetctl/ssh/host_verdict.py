@@ -221,7 +221,8 @@ def order_algorithms(
                 has_authority = True
             elif key.marker:
                 has_revoked = True
-                revoked.add(key.blob)
+                if position == 0:
+                    revoked.add(key.blob)
             elif position == 0:
                 known.setdefault(key.key_type, key.blob)
     return _order(

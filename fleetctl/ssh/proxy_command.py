@@ -24,6 +24,8 @@ from fleetctl.ssh.wire import SocketWire, StreamOwner
 
 #: What is kept of what it writes to standard error: the end.
 MAX_STDERR_BYTES = 4096
+#: What is shown of it, in characters.
+MAX_WORDS = 200
 #: After its connection is closed the program has this long to end by itself; then it is asked to
 #: (TERM), and after another such time it is killed.
 END_GRACE_S = 0.3
@@ -103,7 +105,7 @@ class Proxy:
     def last_words(self) -> str:
         """Return the last line it wrote to standard error, or the empty string."""
         lines = [line for line in self._stderr.decode("utf-8", "replace").splitlines() if line]
-        return lines[-1].strip() if lines else ""
+        return lines[-1].strip()[:MAX_WORDS] if lines else ""
 
     def has_said(self, words: Sequence[str]) -> bool:
         """Tell whether one of these, in lower case, is in what it wrote to standard error."""

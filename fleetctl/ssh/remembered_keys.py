@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fleetctl.ssh.blocking import in_thread
+from fleetctl.ssh.line_file import change_lines, read_lines
 
 #: More logins than a fleet has; the oldest are forgotten.
 MAX_LOGINS = 20_000
@@ -62,17 +62,7 @@ class RememberedKeys:
 
 def read_keys(path: Path) -> dict[str, str]:
     """Return login -> fingerprint; lines that make no sense are left out. Blocks."""
-    try:
-        with path.open("rb") as file:
-            text = file.read(MAX_FILE_BYTES).decode("utf-8", "replace")
-    except OSError:
-        return {}
-    found = {}
-    for line in text.splitlines()[-MAX_LOGINS:]:
-        login, separator, fingerprint = line.rpartition(" ")
-        if separator and login and fingerprint.startswith("SHA256:"):
-            found[login] = fingerprint
-    return found
+    return _parse(read_lines(path, max_bytes=MAX_FILE_BYTES))
 
 
 def write_keys(path: Path, learnt: dict[str, str]) -> None:
@@ -82,20 +72,23 @@ def write_keys(path: Path, learnt: dict[str, str]) -> None:
     Raises:
         OSError: It cannot be written; the old file is untouched.
     """
-    known = read_keys(path)
-    for login, fingerprint in learnt.items():
-        line = f"{login} {fingerprint}"
-        if len(line) <= _MAX_LINE_LENGTH and line.isprintable():
-            known.pop(login, None)  # the latest stand last
-            known[login] = fingerprint
-    lines = [f"{login} {fingerprint}\n" for login, fingerprint in known.items()][-MAX_LOGINS:]
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fd, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(fd, "w", encoding="utf-8") as file:
-            file.writelines(lines)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+
+    def change(lines: Sequence[str]) -> Iterable[str]:
+        known = _parse(lines)
+        for login, fingerprint in learnt.items():
+            line = f"{login} {fingerprint}"
+            if len(line) <= _MAX_LINE_LENGTH and line.isprintable():
+                known.pop(login, None)  # the latest stand last
+                known[login] = fingerprint
+        return [f"{login} {fingerprint}" for login, fingerprint in known.items()][-MAX_LOGINS:]
+
+    change_lines(path, change, max_bytes=MAX_FILE_BYTES)
+
+
+def _parse(lines: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for line in lines[-MAX_LOGINS:]:
+        login, separator, fingerprint = line.rpartition(" ")
+        if separator and login and fingerprint.startswith("SHA256:"):
+            found[login] = fingerprint
+    return found

@@ -34,6 +34,7 @@ def refused_open(hop: str, target: str, code: int, text: str) -> FleetError:
 
     Source: RFC 4254 section 5.1; OpenSSH's channels.c, connect_to and channel_post_connecting.
     """
+    text = next(iter(text.splitlines()), "")
     words = text.lower()
     if code == _PROHIBITED or "prohibited" in words or "not allowed" in words:
         return FleetError(

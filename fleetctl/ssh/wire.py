@@ -7,6 +7,7 @@ Knows nothing about SSH.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from typing import Protocol, cast
 
@@ -126,6 +127,21 @@ class SocketWire(asyncio.Protocol):
     def relax(self) -> None:
         """The login is over: let the system decide again when to acknowledge."""
         self._hurried = None
+
+    def mark(self, service: int) -> None:
+        """
+        Set the type of service of all packets from now on, if they are packets of IP.
+
+        What the system does not allow is left out. Source: ip(7), IP_TOS; ipv6(7), IPV6_TCLASS.
+        """
+        if self._tcp is None or self._closed:
+            return
+        sock = self._tcp.get_extra_info("socket")
+        with contextlib.suppress(OSError):
+            if sock.family == socket.AF_INET:
+                sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, service)
+            elif sock.family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, service)
 
     def write(self, data: bytes) -> None:
         if self._tcp is not None and not self._closed:

@@ -33,6 +33,7 @@ _RULES: Mapping[str, tuple[Callable[[Value], bool], str]] = {
     "nohostauthenticationforlocalhost": (_unless("no"), _WEAKENS),
     "pkcs11provider": (_unless("none"), _LOADS),
     "proxycommand": (_unless("none"), _RUNS),
+    "revokedhostkeys": (_unless(), _WEAKENS),
     "requiredrsasize": (lambda value: int(value[0]) < _LEAST_RSA_BITS, "accepts weak keys"),
     "securitykeyprovider": (_unless("none", "internal"), _LOADS),
     "stricthostkeychecking": (_unless("true"), _WEAKENS),

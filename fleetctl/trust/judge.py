@@ -85,7 +85,7 @@ class Trust:
             return replace(
                 problem, message=f"{problem.message}; it changed since it was trusted on {day}"
             )
-        is_trusted = record is None and os.path.realpath(path) in (self._records or {})
+        is_trusted = os.path.realpath(path) in (self._records or {})
         stranger = self._stranger(path) if is_trusted or self._is_claimed(path) else None
         if stranger is not None:
             return replace(problem, message=f"{problem.message}; it is not yours alone: {stranger}")

@@ -50,7 +50,7 @@ def lab_status(directory: Path) -> LabStatus | None:
 
 
 def _forget(seen_host_keys: Path, directory: Path, lab: Lab) -> None:
-    """Forget the hosts of a lab, however its inventory is named; a full disk is no reason to fail."""
+    """Forget the hosts of a lab, whatever its inventory is called; a full disk is no failure."""
     from fleetctl.ssh.seen_host_keys import forget_inventory
 
     with contextlib.suppress(OSError):

@@ -17,8 +17,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tests.support.patience import PATIENCE_S
+
 PROGRAM = (sys.executable, "-m", "fleetctl")
-LIMIT_S = 60.0
+LIMIT_S = 2 * PATIENCE_S
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Screen:
         self._master = master
         self._child = child
 
-    def read_until(self, text, *, limit_s=15.0):
+    def read_until(self, text, *, limit_s=LIMIT_S):
         """Read until the text has been shown."""
         until = time.monotonic() + limit_s
         while text not in self.shown:
@@ -101,8 +103,10 @@ class Screen:
         return Ended(128 - code if code < 0 else code, self.shown)
 
     def _read(self, timeout_s):
+        # Asked before: what it said last is not missed when it ends meanwhile.
+        has_ended = self._child.poll() is not None
         if not select.select([self._master], [], [], timeout_s)[0]:
-            return self._child.poll() is None
+            return not has_ended
         try:
             data = os.read(self._master, 65536)
         except OSError:  # EIO: nobody has the terminal open any more

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.shell import PROGRAM
+from tests.support.patience import PATIENCE_S
 
 SCRIPT = """
 fleetctl() { %s "$@"; }
@@ -47,7 +48,7 @@ def test_bash_gets_what_it_asks_for(tmp_path):
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )

@@ -7,11 +7,10 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import time
 
 import pytest
 
-from tests.cli.shell import on_terminal, started
+from tests.cli.shell import LIMIT_S, on_terminal, started
 
 pytestmark = pytest.mark.fleet
 
@@ -25,8 +24,8 @@ def web(fleet):
         fleet.end_sessions(host)
 
 
-def finish(child, *, limit_s=30.0):
-    out, err = child.communicate(timeout=limit_s)
+def finish(child):
+    out, err = child.communicate(timeout=LIMIT_S)
     return child.returncode, out.decode(), err.decode()
 
 
@@ -45,14 +44,17 @@ def read_events(child, name, count):
     return text
 
 
-def test_first_interrupt_starts_nothing_new_and_waits(web):
+def test_first_interrupt_starts_nothing_new_and_waits(web, tmp_path):
     """
     Who runs is named and finishes; who was not started is cancelled; 130 at the end (F74).
     """
-    words = ("run", *web, "--format", "ndjson", "--", "echo started; sleep 3; echo whole")
-    with started(*words) as child:
+    go_on = tmp_path / "go-on"
+    line = f"echo started; until test -e {go_on}; do sleep 0.05; done; echo whole"
+    with started("run", *web, "--format", "ndjson", "--", line) as child:
         text = read_events(child, "host.output", 2)
         child.send_signal(signal.SIGINT)
+        text += read_events(child, "notice", 1)
+        go_on.touch()
         code, out, err = finish(child)
     assert code == 130
     found = statuses(text + out)
@@ -73,17 +75,16 @@ def test_first_interrupt_starts_nothing_new_and_waits(web):
 )
 def test_what_runs_is_ended(web, signals, code):
     """
-    Second Ctrl-C, SIGTERM or SIGHUP: within seconds a result per host, and the summary (F74).
+    Second Ctrl-C, SIGTERM or SIGHUP: long before they are done a result per host, and the summary
+    (F74).
     """
-    words = ("run", *web, "--format", "ndjson", "--", "echo started; sleep 60")
+    words = ("run", *web, "--format", "ndjson", "--", "echo started; sleep 600")
     with started(*words) as child:
         text = read_events(child, "host.output", 2)
-        before = time.monotonic()
         for number in signals:
             child.send_signal(number)
             text += read_events(child, "notice", 1)
         returned, out, err = finish(child)
-        assert time.monotonic() - before < 15
     assert returned == code
     assert set(statuses(text + out).values()) == {"cancelled"}
     assert len(statuses(text + out)) == 4
@@ -96,13 +97,13 @@ def test_third_interrupt_leaves_at_once(web):
     """
     On a terminal, impatience is obeyed, and what may still run is named (F74).
     """
-    line = "trap '' TERM HUP; echo started; sleep 20 & wait; sleep 20"
+    line = "trap '' TERM HUP; echo started; sleep 600 & wait; sleep 600"
     with on_terminal("run", *web, "--format", "stream", "--", line) as screen:
         screen.read_until("started")
         for shown in ("still running", "ending what still runs", ""):
             screen.interrupt()
             screen.read_until(shown)
-        ended = screen.wait(limit_s=20)
+        ended = screen.wait()
     assert ended.code == 130
 
 
@@ -135,6 +136,6 @@ def test_interrupt_while_a_passphrase_is_asked_for(fleet, tmp_path):
         screen.interrupt()
         screen.read_until("still running")
         screen.interrupt()
-        ended = screen.wait(limit_s=20)
+        ended = screen.wait()
     assert ended.code == 130
     assert "Traceback" not in ended.out

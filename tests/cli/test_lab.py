@@ -15,7 +15,7 @@ import pytest
 from fleetctl.cli.demo import Stop
 from fleetctl.cli.main import main
 from fleetctl.lab.processes import owned, process_table
-from tests.cli.shell import fleetctl, on_terminal, started
+from tests.cli.shell import LIMIT_S, fleetctl, on_terminal, started
 
 pytestmark = pytest.mark.fleet
 
@@ -132,17 +132,21 @@ def test_an_interrupted_demo_leaves_nothing(tmp_path, number, code):
     """
     Whenever it is interrupted, the lab is ended and its files are removed.
     """
-    with started("demo") as child:
-        assert child.stdout is not None
-        for line in child.stdout:
-            if b"fleetctl ping" in line:
-                break
-        (directory,) = tmp_path.iterdir()
-        child.send_signal(number)
-        child.communicate(timeout=30)
-        assert child.returncode == code
-    assert list(tmp_path.iterdir()) == []
-    assert not owned(process_table(), directory)
+    for _ in range(20):
+        with started("demo") as child:
+            assert child.stdout is not None
+            for line in child.stdout:
+                if b"fleetctl ping" in line:
+                    break
+            directories = list(tmp_path.iterdir())
+            child.send_signal(number)
+            child.communicate(timeout=LIMIT_S)
+        assert list(tmp_path.iterdir()) == []
+        assert not any(owned(process_table(), directory) for directory in directories)
+        # Where this process had to wait too long, the demo was over before the signal came.
+        if child.returncode != 0:
+            break
+    assert child.returncode == code
 
 
 def test_a_demo_that_does_not_behave_fails(tmp_path, monkeypatch, capsys):

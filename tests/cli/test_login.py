@@ -8,9 +8,11 @@ import subprocess
 
 import pytest
 
-from tests.cli.shell import PROGRAM, fleetctl, on_terminal
+from tests.cli.shell import LIMIT_S, PROGRAM, fleetctl, on_terminal
 
 pytestmark = pytest.mark.fleet
+
+PATIENT = ("--connect-timeout", "60")
 
 
 def secret_file(tmp_path, text):
@@ -27,7 +29,8 @@ def only(fleet, name):
 def at(fleet, name, *options):
     """Name a host by its address, with nothing known but its host key."""
     host = fleet.host(name)
-    words = ("-i", f"{fleet.user}@{host.address}:{host.port},", "all", "-o", "IdentityAgent=none")
+    address = f"{fleet.user}@{host.address}:{host.port},"
+    words = ("-i", address, "all", *PATIENT, "-o", "IdentityAgent=none")
     return (*words, *(word for option in options for word in ("-o", option)))
 
 
@@ -91,7 +94,7 @@ def test_passphrase_typed_on_a_terminal(fleet, locked_key):
     hosts = fleet.hosts(3)
     listed = "".join(f"{fleet.user}@{host.address}:{host.port}," for host in hosts)
     known = f"UserKnownHostsFile={fleet.known_hosts}"
-    words = ("-i", listed, "all", "-o", "IdentityAgent=none", "-o", known)
+    words = ("-i", listed, "all", *PATIENT, "-o", "IdentityAgent=none", "-o", known)
     with on_terminal("ping", *words, "--identity", locked_key) as screen:
         screen.read_until("passphrase of ")
         screen.type("wrong\n")
@@ -114,7 +117,7 @@ def test_nobody_is_asked_for_a_passphrase_away_from_a_terminal(fleet, locked_key
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=LIMIT_S,
     )
     assert done.returncode == 4
     assert locked_key in done.stderr
@@ -162,7 +165,7 @@ def test_accept_new_learns_keys_without_a_question(fleet, tmp_path):
     listed = "".join(f"{fleet.user}@{host.address}:{host.port}," for host in hosts)
     options = (
         *("-o", f"UserKnownHostsFile={known}", "-o", f"IdentityFile={fleet.identity}"),
-        *("-o", "StrictHostKeyChecking=accept-new"),
+        *("-o", "StrictHostKeyChecking=accept-new", *PATIENT),
     )
     assert fleetctl("ping", "-i", listed, "all", *options).code == 0
     assert len(known.read_text().splitlines()) == 3

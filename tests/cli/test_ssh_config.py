@@ -138,6 +138,10 @@ def test_a_warning_is_said_once(project):
     However often the files are read for one command.
     """
     Path("config").write_text("VisualHostKey yes\n")
+    for form in ("text", "ssh"):
+        options = ("-o", "EscapeChar=none", "--format", form)
+        told = fleetctl("config", "web1", "-i", "web1,", "-F", "none", *options)
+        assert told.err == "fleetctl: warning: -o: EscapeChar has no effect here\n"
     done = fleetctl("config", "web1", "-i", "web1,", "-F", "config")
     assert done.code == 0
     assert done.err == "fleetctl: warning: config: VisualHostKey has no effect here\n"

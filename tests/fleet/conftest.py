@@ -8,8 +8,17 @@ import pytest
 
 from fleetctl.model.host import Host
 from fleetctl.model.settings import HostSettings
+from fleetctl.ssh import session as session_module
 from tests.support.drive import LOOPS
 from tests.support.fleet import Fleet
+from tests.support.patience import PATIENCE_S, SLACK_S
+
+
+@pytest.fixture(autouse=True)
+def _patient_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait longer for what comes after an exit status: it may be late on a machine under load."""
+    monkeypatch.setattr(session_module, "DRAIN_S", SLACK_S)
+    monkeypatch.setattr(session_module, "MAX_DRAIN_S", PATIENCE_S)
 
 
 @pytest.fixture(params=LOOPS)

@@ -15,6 +15,7 @@ from paramiko.message import Message
 from fleetctl.model.errors import FleetError
 from fleetctl.ssh import session as session_module
 from tests.support.drive import connected, failed_command, run_async, run_command, until
+from tests.support.patience import PATIENCE_S, SLACK_S, at_some_pace
 from tests.support.server import Login, close_without_status, scripted_server
 
 pytestmark = pytest.mark.fleet
@@ -23,27 +24,27 @@ pytestmark = pytest.mark.fleet
 # -- endings that are not plain
 
 
-def test_background_child_that_holds_the_output(host, monkeypatch):
+def test_background_child_that_holds_the_output(fleet, host, monkeypatch):
     """
     The result comes a grace time after the status, and says that output may be missing (F46).
     """
     monkeypatch.setattr(session_module, "DRAIN_S", 0.5)
     started = monotonic()
-    result, trace = run_command(host, "sleep 5 & echo hi")
-    assert 0.5 <= monotonic() - started < 3
+    result, trace = run_command(host, "sleep 600 & echo hi")
+    assert monotonic() - started >= 0.5
     assert (result.exit_status, result.stdout) == (0, b"hi\n")
     assert not result.output_complete
     assert trace.ran == "yes"
+    fleet.end_sessions(fleet.host("web01"))
 
 
-def test_background_child_that_lets_go_of_the_output(host):
+def test_background_child_that_lets_go_of_the_output(fleet, host):
     """
     A child that was given other outputs holds nobody up (F46).
     """
-    started = monotonic()
-    result, _ = run_command(host, "sleep 5 >/dev/null 2>&1 & echo hi")
+    result, _ = run_command(host, "sleep 600 >/dev/null 2>&1 & echo hi")
     assert result.output_complete
-    assert monotonic() - started < 1.5
+    fleet.end_sessions(fleet.host("web01"))
 
 
 def test_output_after_the_exit_status(host):
@@ -59,19 +60,28 @@ def test_output_after_the_exit_status_is_not_cut_while_it_comes(host, monkeypatc
     """
     The grace time is over when nothing comes, not when something is slow to come (F42).
     """
-    monkeypatch.setattr(session_module, "DRAIN_S", 0.5)
-    command = "(for n in 1 2 3 4 5; do sleep 0.2; echo $n; done) & exit 7"
-    result, _ = run_command(host, command)
-    assert (result.exit_status, result.stdout) == (7, b"1\n2\n3\n4\n5\n")
-    assert result.output_complete
+
+    def check(pace):
+        monkeypatch.setattr(session_module, "DRAIN_S", 0.5 * pace)
+        command = f"(for n in 1 2 3 4 5; do sleep {0.2 * pace:g}; echo $n; done) & exit 7"
+        result, _ = run_command(host, command)
+        assert (result.exit_status, result.stdout) == (7, b"1\n2\n3\n4\n5\n")
+        assert result.output_complete
+
+    at_some_pace(check)
 
 
-def test_server_process_killed(host):
+def test_server_process_killed(host, tmp_path):
     """
     When sshd's process for the connection is killed, the output is kept and nobody claims to know
     how the command ended (F43).
     """
-    error, trace = failed_command(host, "echo before; sleep 0.2; kill -9 $PPID; sleep 30")
+    go_on = tmp_path / "go-on"
+    error, trace = failed_command(
+        host,
+        f"echo before; until test -e {go_on}; do sleep 0.05; done; kill -9 $PPID",
+        on_output=lambda *_: go_on.touch(),
+    )
     assert error.kind == "session.lost"
     assert error.result is not None
     assert error.result.stdout == b"before\n"
@@ -91,7 +101,9 @@ def test_link_lost_in_the_middle(host, loop):
     async def main():
         async with connected(host) as connection:
             running = asyncio.ensure_future(
-                connection.exec("echo $PPID; sleep 60", on_output=lambda _, data: seen.append(data))
+                connection.exec(
+                    "echo $PPID; sleep 600", on_output=lambda _, data: seen.append(data)
+                )
             )
             await until(lambda: seen)
             os.kill(int(seen[0]), signal.SIGKILL)
@@ -116,7 +128,7 @@ def test_command_on_a_lost_connection_did_not_run(fleet):
     async def main():
         async with connected(fleet.model_host(lab_host), open_session=False) as connection:
             fleet.end_sessions(lab_host)
-            await asyncio.wait_for(asyncio.shield(connection.transport.ended), 5)
+            await asyncio.wait_for(asyncio.shield(connection.transport.ended), PATIENCE_S)
             with pytest.raises(FleetError) as caught:
                 await connection.exec("true")
             assert caught.value.kind == "session.lost"
@@ -138,16 +150,15 @@ def test_silent_host_is_given_up_after_its_keepalives(fleet, loop):
 
     async def main():
         async with connected(host) as connection:
-            running = asyncio.ensure_future(connection.exec("sleep 60"))
+            started = monotonic()
+            running = asyncio.ensure_future(connection.exec("sleep 600"))
             await until(lambda: connection.trace.ran != "no")
             await asyncio.sleep(0.2)
-            pids = fleet.sessions(lab_host)
-            for pid in pids:
+            for pid in fleet.sessions(lab_host):
                 os.kill(pid, signal.SIGSTOP)
-            started = monotonic()
             with pytest.raises(FleetError, match="2 keepalives in a row got no answer") as caught:
                 await running
-            assert 0.3 < monotonic() - started < 2
+            assert monotonic() - started > 0.3
             assert caught.value.kind == "session.lost"
             assert connection.trace.ran == "unknown"
 
@@ -163,37 +174,44 @@ def test_quiet_command_is_kept_by_keepalives(fleet):
     """
     A host that answers is not given up, however long its command says nothing (F49).
     """
-    host = fleet.model_host(
-        fleet.host("web01"), server_alive_interval_s=0.1, server_alive_count_max=1
-    )
-    result, _ = run_command(host, "sleep 1.2; echo done")
-    assert result.stdout == b"done\n"
+
+    def check(pace):
+        interval_s = 0.1 * pace
+        host = fleet.model_host(
+            fleet.host("web01"), server_alive_interval_s=interval_s, server_alive_count_max=1
+        )
+        result, _ = run_command(host, f"sleep {5 * interval_s:g}; echo done")
+        assert result.stdout == b"done\n"
+
+    at_some_pace(check)
 
 
 def test_timeout_tells_the_truth_about_the_process(host):
     """
-    At its timeout a command is signalled; the message says whether it has ended, and it is so
-    (F48).
+    At its timeout a command is signalled; the message says whether it is known to have ended, and
+    then it is so (F48).
     """
 
-    async def main():
+    async def main(pace):
         async with connected(host) as connection:
             started = monotonic()
             with pytest.raises(FleetError) as caught:
-                await connection.exec("echo $$; exec sleep 47", timeout_s=0.5)
+                await connection.exec("echo $$; exec sleep 600", timeout_s=0.5 * pace)
             took_s = monotonic() - started
             error = caught.value
             assert error.kind == "exec.timeout"
             assert error.result is not None
+            assert error.result.stdout
             pid = int(error.result.stdout)
             alive = await connection.exec(f"kill -0 {pid}")
             ended = "it was ended" in str(error)
             assert ended != ("may still be running" in str(error))
-            assert (alive.exit_status == 0) != ended
+            # One that may still be running may also have ended meanwhile.
+            assert not (ended and alive.exit_status == 0)
             await connection.exec(f"kill {pid}")
-            return took_s
+            assert 0.45 * pace < took_s < 0.5 * pace + SLACK_S
 
-    assert 0.5 <= run_async(main) < 1.3
+    at_some_pace(lambda pace: run_async(lambda: main(pace)))
 
 
 def test_timeout_on_a_terminal_ends_the_process(host):
@@ -201,18 +219,19 @@ def test_timeout_on_a_terminal_ends_the_process(host):
     With a terminal, closing the channel hangs up on the command, and it is gone (F48).
     """
 
-    async def main():
+    async def main(pace):
         async with connected(host) as connection:
             with pytest.raises(FleetError) as caught:
-                await connection.exec("echo $$; exec sleep 48", timeout_s=0.5, pty=True)
+                await connection.exec("echo $$; exec sleep 600", timeout_s=0.5 * pace, pty=True)
             assert caught.value.kind == "exec.timeout"
             assert caught.value.result is not None
+            assert caught.value.result.stdout
             pid = int(caught.value.result.stdout)
-            until = monotonic() + 5
+            until = monotonic() + PATIENCE_S
             while (await connection.exec(f"kill -0 {pid}")).exit_status == 0:
                 assert monotonic() < until, f"process {pid} lives on"
 
-    run_async(main)
+    at_some_pace(lambda pace: run_async(lambda: main(pace)))
 
 
 # -- endings that sshd does not play

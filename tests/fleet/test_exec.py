@@ -7,11 +7,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from time import monotonic
 
 import pytest
 
 from tests.support.drive import connected, failed_command, run_async, run_command, until
+from tests.support.patience import PATIENCE_S, TEST_LIMIT_S, at_some_pace
 
 pytestmark = pytest.mark.fleet
 
@@ -57,9 +57,9 @@ def test_phases_are_timed(host):
     """
     _, trace = run_command(host, "sleep 0.2")
     for phase in ("resolve_s", "connect_s", "kex_s", "auth_s", "session_s"):
-        assert 0 <= getattr(trace, phase) < 5, phase
+        assert 0 <= getattr(trace, phase) < PATIENCE_S, phase
     assert trace.command_s is not None
-    assert 0.2 <= trace.command_s < 2
+    assert 0.2 <= trace.command_s < PATIENCE_S
 
 
 def test_commands_follow_each_other_on_one_connection(host, loop):
@@ -119,7 +119,7 @@ def test_twenty_megabytes_on_both_streams_at_once(host, loop):
         f"yes 0123456789 | head -c {size} | tee /dev/stderr",
         loop=loop,
         max_output_bytes=2 * size,
-        timeout_s=40,
+        timeout_s=TEST_LIMIT_S,
     )
     assert (result.stdout_bytes, result.stderr_bytes) == (size, size)
     assert hashlib.sha256(result.stdout).hexdigest() == expected
@@ -133,7 +133,7 @@ def test_two_writers_fill_both_streams_at_once(host):
     """
     size = 5_000_000
     result, _ = run_command(
-        host, f"head -c {size} /dev/zero >&2 & yes | head -c {size}; wait", timeout_s=40
+        host, f"head -c {size} /dev/zero >&2 & yes | head -c {size}; wait", timeout_s=TEST_LIMIT_S
     )
     assert (result.stdout_bytes, result.stderr_bytes) == (size, size)
     assert result.stderr == bytes(size)
@@ -212,12 +212,16 @@ def test_endless_output_ends_with_the_time(host):
     """
     A command that never stops writing is ended by its timeout, with what was kept (F38 F39).
     """
-    error, trace = failed_command(host, "exec yes", timeout_s=0.5, max_output_bytes=1000)
-    assert error.kind == "exec.timeout"
-    assert error.result is not None
-    assert error.result.stdout == b"y\n" * 500
-    assert error.result.stdout_bytes > 1_000_000
-    assert trace.ran == "yes"
+
+    def check(pace):
+        error, trace = failed_command(host, "exec yes", timeout_s=0.5 * pace, max_output_bytes=1000)
+        assert error.kind == "exec.timeout"
+        assert error.result is not None
+        assert error.result.stdout == b"y\n" * 500
+        assert error.result.stdout_bytes > 1_000_000
+        assert trace.ran == "yes"
+
+    at_some_pace(check)
 
 
 def test_output_is_passed_on_as_it_comes(host):
@@ -242,7 +246,7 @@ def test_output_is_passed_on_as_it_comes(host):
     assert pieces == [("stdout", b"one\n"), ("stderr", b"two\n")]
 
 
-def test_listener_that_raises_ends_its_command_only(host):
+def test_listener_that_raises_ends_its_command_only(fleet, host):
     """
     A bug in whoever listens is told as what it is, and the connection lives on (rule 5, F88).
     """
@@ -253,10 +257,11 @@ def test_listener_that_raises_ends_its_command_only(host):
     async def main():
         async with connected(host) as connection:
             with pytest.raises(ZeroDivisionError, match="the listener is broken"):
-                await connection.exec("echo hello; sleep 30", on_output=listen)
+                await connection.exec("echo hello; sleep 600", on_output=listen)
             assert (await connection.exec("exit 5")).exit_status == 5
 
-    run_async(main, limit_s=10)
+    run_async(main)
+    fleet.end_sessions(fleet.host("web01"))
 
 
 # -- standard input
@@ -266,10 +271,8 @@ def test_command_without_input_gets_end_of_file_at_once(host):
     """
     `cat` with nothing to read ends (F47).
     """
-    started = monotonic()
     result, _ = run_command(host, "cat")
     assert (result.exit_status, result.stdout) == (0, b"")
-    assert monotonic() - started < 3
 
 
 @pytest.mark.parametrize("size", [1, 32 * 1024, 2 * MEBIBYTE, 20 * MEBIBYTE])
@@ -286,7 +289,7 @@ def test_command_that_reads_nothing_does_not_wait_for_its_input(host):
     """
     What was not read is dropped when the command ends; nothing hangs.
     """
-    result, _ = run_command(host, "exit 6", stdin=bytes(20 * MEBIBYTE), timeout_s=20)
+    result, _ = run_command(host, "exit 6", stdin=bytes(20 * MEBIBYTE), timeout_s=PATIENCE_S)
     assert result.exit_status == 6
 
 
@@ -295,7 +298,7 @@ def test_command_that_stops_reading_half_way(host):
     The first line is read, the rest of the input is not; the status arrives all the same.
     """
     result, _ = run_command(
-        host, "head -n 1; exit 8", stdin=b"first\n" + bytes(8 * MEBIBYTE), timeout_s=20
+        host, "head -n 1; exit 8", stdin=b"first\n" + bytes(8 * MEBIBYTE), timeout_s=PATIENCE_S
     )
     assert result.exit_status == 8
     assert result.stdout == b"first\n"

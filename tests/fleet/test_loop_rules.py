@@ -20,6 +20,7 @@ from fleetctl.ssh.loop_channel import WINDOW_BYTES
 from fleetctl.ssh.loop_transport import TURN_PACKETS
 from fleetctl.ssh.session import Session
 from tests.support.drive import connected, run_async, until
+from tests.support.patience import PATIENCE_S, SLACK_S
 from tests.support.server import scripted_server
 
 pytestmark = pytest.mark.fleet
@@ -73,14 +74,12 @@ def test_blocking_call_on_the_loop_is_refused_at_once(host, name):
     async def main():
         async with connected(host) as connection:
             channel = await asyncio.to_thread(connection.transport.open_session)
-            started = monotonic()
             with pytest.raises(RuntimeError, match="on the event loop's thread"):
                 BLOCKING[name](connection.transport, channel)
-            assert monotonic() - started < 0.2
             channel.close()
             assert (await connection.exec("exit 7")).exit_status == 7
 
-    run_async(main, limit_s=8)
+    run_async(main)
 
 
 def test_calls_that_do_not_block_are_allowed_on_the_loop(host):
@@ -125,14 +124,14 @@ def test_slow_consumer_stops_the_host(host, loop):
             assert sum(got) == WINDOW_BYTES
             assert (await connection.exec("exit 7")).exit_status == 7
             session.channel.resume_reading()
-            await asyncio.wait_for(session.ended, 10)
+            await asyncio.wait_for(session.ended, PATIENCE_S)
             assert sum(got) == size
             assert session.exit_status == 0
 
     run_async(main, loop=loop)
 
 
-def test_slow_host_stops_our_sending(host):
+def test_slow_host_stops_our_sending(host, tmp_path):
     """
     A command that does not read gets no more than the window, which is not kept in memory twice;
     what it reads later arrives whole.
@@ -141,13 +140,17 @@ def test_slow_host_stops_our_sending(host):
 
     async def main():
         async with connected(host) as connection:
-            running = asyncio.ensure_future(connection.exec("sleep 0.5; wc -c", stdin=data))
-            await asyncio.sleep(0.3)
+            go_on = tmp_path / "go-on"
+            command = f"until test -e {go_on}; do sleep 0.05; done; wc -c"
+            running = asyncio.ensure_future(connection.exec(command, stdin=data))
+            await until(lambda: connection.trace.ran != "no")
             transport = connection.transport
             [channel] = transport._channels.values()
-            assert channel.out_window_size < 64 * 1024
+            await until(lambda: channel.out_window_size < 64 * 1024 and not transport._out)
+            await asyncio.sleep(0.2)
             assert not transport._out
             assert not transport._held
+            go_on.touch()
             assert int((await running).stdout) == len(data)
 
     run_async(main)
@@ -163,20 +166,22 @@ def test_busy_connection_does_not_starve_the_others(host, loop):
 
     async def main():
         async with connected(host) as busy, connected(host) as quick:
+            printed: list[int] = []
             printing = asyncio.ensure_future(
-                busy.exec("head -c 150000000 /dev/zero", max_output_bytes=1000)
+                busy.exec("exec yes", on_output=lambda _, data: printed.append(len(data)))
             )
-            await until(lambda: busy.trace.ran != "no")
+            await until(lambda: printed)
             slowest = 0.0
             for _ in range(5):
                 started = monotonic()
                 assert (await quick.exec("exit 7")).exit_status == 7
                 slowest = max(slowest, monotonic() - started)
+            assert not printing.done()
             printing.cancel()
             await asyncio.gather(printing, return_exceptions=True)
             return slowest
 
-    assert run_async(main, loop=loop) < 1
+    assert run_async(main, loop=loop) < SLACK_S
 
 
 def test_small_packets_do_not_keep_the_loop_busy(settings, loop):
@@ -210,14 +215,13 @@ def test_small_packets_do_not_keep_the_loop_busy(settings, loop):
             theirs.write_all = write
             transport.count_packet = counted  # type: ignore[method-assign]
             next_turn()
-            await asyncio.to_thread(write, b"".join(packets))
+            transport.bytes_received(b"".join(packets))
             await until(lambda: sum(taken.values()) >= 5000)
             assert (await connection.exec("true")).exit_status == 0
             del transport.count_packet
 
     with scripted_server(settings) as server:
         run_async(main, loop=loop)
-    assert max(taken.values()) >= TURN_PACKETS // 2
     assert max(taken.values()) <= 2 * (TURN_PACKETS + 1)
 
 
@@ -262,7 +266,7 @@ def test_message_for_a_channel_that_never_was(settings):
             data.add_int(4711)
             data.add_string("x")
             server.transports[0]._send_message(data)
-            await asyncio.wait_for(asyncio.shield(connection.transport.ended), 5)
+            await asyncio.wait_for(asyncio.shield(connection.transport.ended), PATIENCE_S)
             with pytest.raises(FleetError) as caught:
                 await connection.exec("true")
             assert caught.value.kind == "session.lost"

@@ -18,11 +18,11 @@ from paramiko.common import MSG_NEWKEYS
 
 from fleetctl.model.result import ExecResult
 from tests.support.drive import Connection, connected, run_async, ticking, until
+from tests.support.patience import SLACK_S
 
 pytestmark = [pytest.mark.fleet, pytest.mark.slow]
 
 MEBIBYTE = 1024 * 1024
-TRIES = 5
 SIZE = 50 * MEBIBYTE
 
 #: Name -> (test host, our own limit in bytes).
@@ -92,8 +92,7 @@ def check(result: ExecResult, way: str, data: bytes) -> None:
 def test_keys_are_renewed_under_traffic(fleet, loop, limits, way):
     """
     50 MiB through at least 20 key exchanges, up, down and both ways at once, beside four threads
-    with blocking SFTP on the same transport: bytes are exact, and the loop is never held up for
-    more than 0.2 s (F52).
+    with blocking SFTP on the same transport: bytes are exact, and nothing holds up the loop (F52).
     """
     name, own_limit_bytes = LIMITS[limits]
     lab_host = fleet.host(name)
@@ -119,14 +118,9 @@ def test_keys_are_renewed_under_traffic(fleet, loop, limits, way):
             assert connection.transport.bug is None
             return renewed(), ticker.latest_s
 
-    # A machine that is busy with other things makes a tick late now and then; what holds up the
-    # loop itself does so every time.
-    for _ in range(TRIES):
-        renewed, latest_s = run_async(main, loop=loop, limit_s=90)
-        assert renewed >= 20
-        if latest_s <= 0.2:
-            return
-    pytest.fail(f"a 20 ms tick was {latest_s:.2f} s late in the last of {TRIES} tries")
+    renewed, latest_s = run_async(main, loop=loop)
+    assert renewed >= 20
+    assert latest_s < SLACK_S
 
 
 @pytest.mark.parametrize("cipher", CIPHERS)

@@ -8,6 +8,7 @@ import os
 import struct
 
 BANNER = b"SSH-2.0-OpenSSH_9.2\r\n"
+ESCAPES = b"\x1b]0;owned\x07\x1b[31mred\x1b[0m\x9b31m"
 
 _MSG_KEXINIT = 20
 

@@ -110,7 +110,7 @@ def _child(*arguments: str) -> Iterator[str]:
 
 @contextmanager
 def peers_apart(kinds: Sequence[str]) -> Iterator[Mapping[str, tuple[str, int]]]:
-    """Play these kinds of `SCRIPTS` in a child process; yield kind -> address and port."""
+    """Play these `SCRIPTS` and `LIES` in a child process; yield kind -> address and port."""
     with _child("peers", *kinds) as line:
         yield {kind: (address, port) for kind, (address, port) in json.loads(line).items()}
 

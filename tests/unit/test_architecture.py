@@ -22,12 +22,12 @@ PACKAGE = ROOT / "fleetctl"
 ALLOWED: dict[str, set[str]] = {
     "__init__": set(),
     "__main__": {"cli"},
-    "cli": {"assembly_inventory", "config", "model", "secrets", "trust", "wiring"},
-    "assembly_inventory": {"inventory", "model", "sshconfig"},
+    "cli": {"config", "model", "secrets", "trust", "wiring"},
     "wiring": {
         "commands",
         "engine",
         "inventory",
+        "keys",
         "lab",
         "local",
         "model",

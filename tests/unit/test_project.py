@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import fleetctl
+from tests.support.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -119,7 +120,7 @@ def test_make_help_lists_the_target(target):
     `make` alone lists every task with one line on what it does.
     """
     listing = subprocess.run(
-        ["make", "-C", str(ROOT)], capture_output=True, text=True, check=True, timeout=20
+        ["make", "-C", str(ROOT)], capture_output=True, text=True, check=True, timeout=PATIENCE_S
     ).stdout
     assert re.search(rf"^ +make {target} +\S", listing, re.MULTILINE)
 
@@ -140,7 +141,7 @@ def test_set_up_script_is_valid_posix_sh(script):
     """
     path = ROOT / "scripts" / script
     assert os.access(path, os.X_OK)
-    subprocess.run(["sh", "-n", str(path)], check=True, timeout=10)
+    subprocess.run(["sh", "-n", str(path)], check=True, timeout=PATIENCE_S)
 
 
 def test_old_python_is_refused_with_a_way_out(tmp_path):
@@ -155,7 +156,7 @@ def test_old_python_is_refused_with_a_way_out(tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        timeout=20,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 1
     assert "Python 3.11 or newer is needed" in done.stderr

@@ -69,7 +69,7 @@ def test_each_setting_says_where_it_comes_from(typed):
         "User": ["kim", "--user"],
         "Compression": ["no", "default"],
         "HostKeyAlias": ["-", "default"],
-        "PreferredAuthentications": ["publickey,password", "default"],
+        "PreferredAuthentications": ["publickey,keyboard-interactive,password", "default"],
     } == {name: [part.strip() for part in table[name]] for name in table}
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.patience import PATIENCE_S
 from tests.unit.cli.fakes import FakeEngine, fleetctl
 
 
@@ -230,7 +231,7 @@ def test_without_settings_files_nothing_is_loaded_for_them(tmp_path):
         capture_output=True,
         text=True,
         check=True,
-        timeout=20,
+        timeout=PATIENCE_S,
         cwd=tmp_path,
         env={"HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[3])},
     )

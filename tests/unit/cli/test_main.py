@@ -15,6 +15,7 @@ import pytest
 import fleetctl as package
 from fleetctl.cli.main import COMMANDS, LazyGroup, main
 from fleetctl.cli.main import fleetctl as root
+from tests.support.patience import PATIENCE_S
 from tests.unit.cli.fakes import FakeEngine, fleetctl
 
 
@@ -175,7 +176,7 @@ def test_closed_stdout_ends_quietly_with_141(words):
             stdout=stdout,
             stderr=subprocess.PIPE,
             check=False,
-            timeout=20,
+            timeout=PATIENCE_S,
         )
     assert done.returncode == 141
     assert done.stderr == b""
@@ -193,7 +194,7 @@ def test_a_full_disk_is_exit_6(words):
             stdout=stdout,
             stderr=subprocess.PIPE,
             check=False,
-            timeout=20,
+            timeout=PATIENCE_S,
         )
     assert done.returncode == 6
     said = b"fleetctl: the results cannot all be written: No space left on device\n"
@@ -208,7 +209,7 @@ def test_closed_standard_streams_are_survived():
         ["sh", "-c", f"{sys.executable} -m fleetctl hosts -i web1, web2 <&- >&- 2>&-"],
         capture_output=True,
         check=False,
-        timeout=20,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 2
 
@@ -233,7 +234,11 @@ def test_help_loads_nothing_heavy():
         "print([name for name in heavy.split() if name in sys.modules], file=sys.stderr)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=20
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_S,
     )
     assert done.stderr == "[]\n"
 
@@ -250,7 +255,11 @@ def test_a_run_loads_nothing_it_does_not_use():
         "print([name for name in heavy.split() if name in sys.modules])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=20
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_S,
     )
     assert done.stdout.splitlines()[-1] == "[]"
 

@@ -91,3 +91,73 @@ def test_a_cancelled_wait_gives_its_place_back():
         return len(gate._endpoints) + len(gate._users)
 
     assert run_in_virtual_time(main) == 0
+
+
+class Turn:
+    """A turn that is taken back after a second."""
+
+    def __init__(self) -> None:
+        self.is_lent = False
+        self.notices: list[str] = []
+
+    def lend(self) -> None:
+        self.is_lent = True
+
+    async def take_back(self) -> None:
+        if self.is_lent:
+            await asyncio.sleep(1)
+            self.is_lent = False
+
+    def notice(self, message: str) -> None:
+        self.notices.append(message)
+
+
+def test_who_only_waits_lends_its_part_of_the_total():
+    """
+    A handshake that waits frees its part of the process's limit and lends its host's turn, but not
+    its part of the endpoint's limit; it goes on only with all of them.
+    """
+
+    async def main() -> None:
+        gate, turn, order = HandshakeGate(total=1, per_endpoint=1), Turn(), []
+
+        async def wait_for(endpoint: tuple[str, int], name: str, seconds: float) -> None:
+            async with gate.admit(endpoint):
+                order.append(name)
+                await asyncio.sleep(seconds)
+
+        async with gate.admit(WEB, turn) as slot:
+            others = [
+                asyncio.ensure_future(wait_for(DB, "db", 5)),
+                asyncio.ensure_future(wait_for(WEB, "web", 0)),
+            ]
+            await asyncio.sleep(1)
+            assert order == []
+            slot.notice("no answer")
+            slot.lend()
+            await asyncio.sleep(1)
+            assert (order, turn.is_lent, turn.notices) == (["db"], True, ["no answer"])
+            await slot.take_back()
+            assert asyncio.get_running_loop().time() == 6
+            assert (order, turn.is_lent) == (["db"], False)
+        await asyncio.gather(*others)
+        assert order == ["db", "web"]
+
+    run_in_virtual_time(main)
+
+
+def test_a_crowded_endpoint_is_waited_for_without_a_turn():
+    """
+    Who finds its endpoint crowded lends its turn until there is room.
+    """
+
+    async def main() -> None:
+        gate, turn = HandshakeGate(total=9, per_endpoint=1), Turn()
+        async with gate.admit(WEB):
+            waiting = asyncio.ensure_future(gate.admit(WEB, turn).__aenter__())
+            await asyncio.sleep(0)
+            assert turn.is_lent
+        await waiting
+        assert not turn.is_lent
+
+    run_in_virtual_time(main)

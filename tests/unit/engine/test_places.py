@@ -5,11 +5,12 @@ Who works while others only wait: places that are lent and taken back.
 from __future__ import annotations
 
 import asyncio
+import resource
 
 import pytest
 
 from fleetctl.engine.local import LocalEngine
-from fleetctl.engine.places import MAX_LENT, Place, Places
+from fleetctl.engine.places import MAX_LENT, Place, Places, most_lent
 from fleetctl.model.errors import FleetError
 from fleetctl.model.events import HostFinished, Notice
 from fleetctl.model.host import Host
@@ -105,6 +106,25 @@ def test_a_host_that_does_not_come_back_leaves_no_gap():
 
     run_in_virtual_time(lambda: main(is_given=False))
     run_in_virtual_time(lambda: main(is_given=True))
+
+
+@pytest.mark.parametrize(
+    ("limit", "forks", "changes", "waiting"),
+    [
+        (resource.RLIM_INFINITY, 100, {}, MAX_LENT),
+        (1024, 100, {}, MAX_LENT),
+        (256, 100, {}, 92),
+        (100, 100, {}, 0),
+        (1024, 100, {"proxy_command": "nc %h %p"}, 140),
+    ],
+)
+def test_no_more_wait_than_there_are_descriptors(monkeypatch, limit, forks, changes, waiting):
+    """
+    Hosts that wait leave enough descriptors for those at work, whatever the limit is.
+    """
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
+    hosts = [Host("web1", settings=HostSettings(**changes)), Host("web2")]
+    assert most_lent(forks, hosts) == waiting
 
 
 def test_not_more_wait_than_may():

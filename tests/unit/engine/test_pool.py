@@ -8,8 +8,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+import pytest
+
 from fleetctl.engine.gate import HandshakeGate
-from fleetctl.engine.pool import Pool
+from fleetctl.engine.pool import Pool, endpoint_of
 from fleetctl.model.host import Host
 from fleetctl.model.settings import HostSettings
 from fleetctl.model.trace import Trace
@@ -201,3 +203,42 @@ def test_a_connection_given_back_after_the_end_is_closed():
 
     run_in_virtual_time(main)
     assert links[0].closings == 1
+
+
+def test_endpoints_are_servers():
+    """
+    The same address behind other gateways is another server; a host of this machine itself shares
+    no server with anybody.
+    """
+    gate, other = HostSettings(hostname="gate"), HostSettings(hostname="other")
+    direct = Host("web1", settings=HostSettings(hostname="192.0.2.1"))
+    again = replace(direct, name="web2")
+    behind = replace(direct, settings=replace(direct.settings, gateways=(gate,)))
+    behind_other = replace(direct, settings=replace(direct.settings, gateways=(other,)))
+    local = replace(direct, connection="local")
+    assert endpoint_of(direct) == endpoint_of(again)
+    different = (direct, behind, behind_other, local, replace(local, name="web2"))
+    assert len({endpoint_of(host) for host in different}) == len(different)
+
+
+def test_a_connection_made_for_a_host_that_is_cancelled_is_closed():
+    """
+    A host that lent its turn and is cancelled when it wants it back leaves no connection.
+    """
+
+    class Turn:
+        def lend(self) -> None: ...
+
+        async def take_back(self) -> None:
+            if seen.links:
+                raise asyncio.CancelledError
+
+        def notice(self, message: str) -> None: ...
+
+    seen = ScriptedConnector()
+
+    async def body(pool: Pool, _: ScriptedConnector) -> None:
+        with pytest.raises(asyncio.CancelledError):
+            await pool.connect(WEB1, Trace(turn=Turn()), open_session=False)
+
+    assert [link.closings for link in pooled(body, connector=seen).links] == [1]

@@ -1,23 +1,17 @@
 """
-An inventory written out: as ansible-inventory prints it, and as YAML that means the same.
+An inventory written out in the shapes that ansible-inventory prints.
 """
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from fleetctl.inventory.export import graph, to_ansible_json, to_yaml
-from fleetctl.inventory.load import Inventory, load_inventory
-from fleetctl.inventory.tokens import LocalAccount
-from fleetctl.inventory.vaults import Vaults
-from fleetctl.inventory.yaml_source import read_yaml
-from fleetctl.model.host import Host
-from fleetctl.model.secret import Secret
+from fleetctl.inventory import export
+from fleetctl.inventory.export import graph, host_variables, to_ansible_json
+from fleetctl.inventory.load import load_inventory
+from fleetctl.model.errors import UsageError
 from tests.unit.inventory.test_vault import BY_ANSIBLE, PW, inline
 
 TEXT = """
@@ -32,14 +26,30 @@ all:
     us: {hosts: {web2: }, vars: {x: "a: b"}}
     lonely:
 """
+SECRETS = (
+    "all:\n  vars:\n    ansible_password: hunter2\n    v:\n      - !vault |\n"
+    + inline(BY_ANSIBLE, 8)
+    + "  hosts: {a: }\n"
+)
+
+
+def trusting(_path, _data):
+    return True
+
+
+def entries(**options):
+    return load_inventory(["hosts.yml"], is_trusted=trusting, **options).entries
+
+
+def plain(inventory, **options):
+    return json.loads(json.dumps(to_ansible_json(inventory, **options)))
 
 
 def test_json_is_what_ansible_inventory_prints(load):
     """
     Groups without hosts or children are left out, hosts of all are in ungrouped.
     """
-    shown = json.loads(json.dumps(to_ansible_json(load(TEXT))))
-    assert shown == {
+    assert plain(load(TEXT)) == {
         "_meta": {
             "hostvars": {
                 "gw": {"everywhere": True},
@@ -83,93 +93,109 @@ def test_the_graph_is_what_ansible_inventory_draws(load):
         graph(inventory, "nothing")
 
 
+def test_the_graph_has_the_variables_that_each_group_and_host_has(load):
+    """
+    Those of hosts inherited, those of groups their own, by name; a priority is one of them.
+    """
+    inventory = load("""
+    all:
+      vars: {v: [1, "x", null]}
+      children:
+        web: {vars: {w: 1, ansible_group_priority: 7}, hosts: {web1: {t: a}}}
+    """)
+    assert graph(inventory, entries=entries()) == [
+        "@all:",
+        "  |--@ungrouped:",
+        "  |--@web:",
+        "  |  |--web1",
+        "  |  |  |--{t = a}",
+        "  |  |  |--{v = [1, 'x', None]}",
+        "  |  |  |--{w = 1}",
+        "  |  |--{ansible_group_priority = 7}",
+        "  |  |--{w = 1}",
+        "  |--{v = [1, 'x', None]}",
+    ]
+
+
+def test_a_graph_that_grows_without_end_is_refused(load, monkeypatch):
+    """
+    Groups that meet again and again are drawn once for every way, which doubles a level.
+    """
+    monkeypatch.setattr(export, "_MOST_LINES", 1000)
+    levels = [f"{a}{n}: {{children: {{a{n + 1}: , b{n + 1}: }}}}" for n in range(40) for a in "ab"]
+    inventory = load("\n".join([*levels, "a40: {hosts: {h: }}"]))
+    with pytest.raises(UsageError) as caught:
+        graph(inventory)
+    assert str(caught.value).startswith("the graph of all has more than 1000 lines\nhint: draw ")
+
+
 def test_secrets_are_not_printed(load):
     """
-    Vaulted values as they were written; others only on request.
+    Vaulted values as they were written; others only on request, as in the variables of one host.
     """
-    inventory = load(
-        "all:\n  vars:\n    ansible_password: hunter2\n    v:\n      - !vault |\n"
-        + inline(BY_ANSIBLE, 8)
-        + "  hosts: {a: }\n",
-        vault_secrets=[(None, PW)],
-    )
+    inventory = load(SECRETS, vault_secrets=[(None, PW)], is_trusted=trusting)
     vaulted = {"__ansible_vault": BY_ANSIBLE}
-    shown = json.loads(json.dumps(to_ansible_json(inventory)))
-    assert shown["_meta"]["hostvars"] == {"a": {"ansible_password": "[secret]", "v": [vaulted]}}
-    revealed = json.loads(json.dumps(to_ansible_json(inventory, reveal=True)))
-    assert revealed["_meta"]["hostvars"] == {"a": {"ansible_password": "hunter2", "v": [vaulted]}}
+    masked = {"ansible_password": "[secret]", "v": [vaulted]}
+    revealed = {"ansible_password": "hunter2", "v": [vaulted]}
+    assert plain(inventory)["_meta"]["hostvars"] == {"a": masked}
+    assert plain(inventory, reveal=True)["_meta"]["hostvars"] == {"a": revealed}
+    assert host_variables(inventory, inventory.hosts["a"]) == masked
+    assert host_variables(inventory, inventory.hosts["a"], reveal=True) == revealed
 
 
-def read_back(text: str, tmp_path: Path, **options) -> Inventory:
-    path = tmp_path / "again.yml"
-    path.write_text(text)
-    return load_inventory([str(path)], account=LocalAccount("me", "/home/me"), **options)
-
-
-def test_yaml_means_the_same_hosts_groups_and_variables(load, tmp_path):
+def test_secrets_are_not_drawn(load):
     """
-    What is imported from Ansible can be read again, and nothing has changed.
+    A graph has no vaulted text; on request it is decrypted, as Ansible does.
     """
-    inventory = load(TEXT)
-    again = read_back(to_yaml(inventory), tmp_path)
-    assert to_ansible_json(again)["_meta"] == to_ansible_json(inventory)["_meta"]
-    assert {name: set(hosts) for name, hosts in again.groups.items()} == {
-        name: set(hosts) for name, hosts in inventory.groups.items()
+    secrets = [(None, PW)]
+    inventory = load(SECRETS, vault_secrets=secrets, is_trusted=trusting)
+    found = entries(vault_secrets=secrets)
+    hidden = "\n".join(graph(inventory, entries=found))
+    assert "{ansible_password = [secret]}" in hidden
+    assert "{v = [[secret]]}" in hidden
+    shown = "\n".join(graph(inventory, entries=found, reveal=True))
+    assert "{ansible_password = hunter2}" in shown
+    assert "{v = ['secret']}" in shown
+
+
+def test_settings_become_variables_that_ansible_reaches_the_host_with(load):
+    """
+    What Ansible has a variable for, and all else as words for ssh.
+    """
+    inventory = load("""
+    all:
+      ssh: {User: deploy, IdentityFile: [~/.ssh/a, "~/.ssh/b c"], Compression: yes}
+      hosts:
+        web1: {ssh: {HostName: "%h.example.com", Port: 2222, SetEnv: {A: x y, B: z}}}
+        web2: {ansible_ssh_common_args: -o ConnectTimeout=5}
+    """)
+    common = "-o 'IdentityFile=\"~/.ssh/b c\"' -o Compression=yes"
+    assert plain(inventory)["_meta"]["hostvars"] == {
+        "web1": {
+            "ansible_host": "web1.example.com",
+            "ansible_port": 2222,
+            "ansible_user": "deploy",
+            "ansible_ssh_private_key_file": "~/.ssh/a",
+            "ansible_ssh_common_args": f"-o 'SetEnv=\"A=x y\" B=z' {common}",
+        },
+        "web2": {
+            "ansible_user": "deploy",
+            "ansible_ssh_private_key_file": "~/.ssh/a",
+            "ansible_ssh_common_args": f"-o ConnectTimeout=5 {common}",
+        },
     }
-    assert again.warnings == ()
 
 
-def test_secrets_in_yaml_stay_vaulted(load, tmp_path):
+def test_a_setting_wins_over_the_variable_it_overrules(load):
     """
-    One that was written openly is left out, and said to be.
+    A host's own port under ``ssh:`` counts here, and so it must for Ansible.
     """
-    inventory = load(
-        "all:\n  hosts:\n    a:\n      ansible_password: hunter2\n      p: !vault |\n"
-        + inline(BY_ANSIBLE, 8),
-        vault_secrets=[(None, PW)],
-    )
-    text = to_yaml(inventory)
-    assert text.startswith("# a: ansible_password is a secret; write it anew, vaulted\n")
-    assert "hunter2" not in text
-    again = read_back(text, tmp_path, vault_secrets=[(None, PW)])
-    assert again.hosts["a"].vars == {"p": Secret("secret")}
-
-
-values = st.recursive(
-    st.one_of(
-        st.none(),
-        st.booleans(),
-        st.integers(),
-        st.floats(allow_nan=False),
-        st.dates(),
-        st.binary(max_size=5),
-        st.text(st.characters(exclude_categories=["Cs"])),
-    ),
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3),
-        st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner, max_size=3),
-    ),
-    max_leaves=8,
-)
-
-
-@given(st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), values, max_size=3))
-def test_any_value_survives_being_written_as_yaml(found):
-    """
-    Types and text are read as they were written.
-    """
-    inventory = Inventory({"a": Host("a", vars=found)}, {"all": ("a",), "ungrouped": ("a",)})
-    text = to_yaml(inventory)
-    draft = read_yaml(text.encode(), "f", Vaults())
-    assert draft.problems == []
-    assert draft.hosts["a"].vars == found
-
-
-def test_an_inventory_without_hosts_is_written():
-    """
-    There is nothing to say, and it is YAML.
-    """
-    assert (
-        to_yaml(Inventory({}, {"all": (), "ungrouped": ()}))
-        == "all:\n  hosts: {}\n  children: {}\n"
-    )
+    inventory = load("""
+    all:
+      vars: {ansible_ssh_port: 22, ansible_user: a}
+      hosts: {web1: {ssh: {Port: 2222}}, web2: }
+    """)
+    assert plain(inventory)["_meta"]["hostvars"] == {
+        "web1": {"ansible_port": 2222, "ansible_user": "a"},
+        "web2": {"ansible_ssh_port": 22, "ansible_user": "a"},
+    }

@@ -4,8 +4,6 @@ INI inventories: what they mean, and every mistake with its line.
 
 from __future__ import annotations
 
-import sys
-import time
 from pathlib import Path
 from textwrap import dedent
 
@@ -18,6 +16,7 @@ from fleetctl.inventory.load import Inventory, load_inventory
 from fleetctl.inventory.tokens import LocalAccount
 from fleetctl.model.errors import UsageError
 from fleetctl.model.nodeset import fold
+from tests.support.patience import least_cpu_s
 
 ME = LocalAccount("me", "/home/me")
 
@@ -206,22 +205,25 @@ def test_any_text_is_read_or_explained(lines):
         assert problem.message.isprintable()
 
 
-def test_ten_thousand_hosts_load_in_two_seconds(tmp_path):
+def test_time_grows_with_the_number_of_hosts(tmp_path):
     """
-    10 000 lines with three settings each are read and resolved in at most 2 s of CPU.
+    10 000 lines with three settings each cost about ten times what 1000 do, not a hundred times.
     """
     path = tmp_path / "hosts"
-    path.write_text(
-        "[web]\n"
-        + "".join(
-            f"web{n:05d} ansible_host=10.{n >> 16}.{n >> 8 & 255}.{n & 255} "
-            f"ansible_port={2000 + n % 100} ansible_user=user{n % 7}\n"
-            for n in range(10_000)
+
+    def load_hosts(count: int) -> Inventory:
+        path.write_text(
+            "[web]\n"
+            + "".join(
+                f"web{n:05d} ansible_host=10.{n >> 16}.{n >> 8 & 255}.{n & 255} "
+                f"ansible_port={2000 + n % 100} ansible_user=user{n % 7}\n"
+                for n in range(count)
+            )
         )
-    )
-    start = time.process_time()
-    inventory = load_inventory([str(path)], account=ME)
-    used_s = time.process_time() - start
+        return load_inventory([str(path)], account=ME)
+
+    inventory = load_hosts(10_000)
     assert len(inventory.hosts) == 10_000
     assert inventory.hosts["web09999"].settings.port == 2099
-    assert used_s < (2.0 if sys.gettrace() is None else 20.0)  # measuring coverage costs more
+    few_s = least_cpu_s(lambda: load_hosts(1000))
+    assert least_cpu_s(lambda: load_hosts(10_000), tries=2) < 40 * few_s

@@ -66,11 +66,11 @@ MISTAKES = {
         hint: did you mean Port?
         4:5: "Wurzel" is not a keyword of ssh_config
         hint: ssh_config(5) lists the keywords
-        5:5: GSSAPIAuthentication cannot be used: GSSAPI is not supported; log in with a key or through the agent
+        5:5: GSSAPIAuthentication cannot be used: there is no GSSAPI; log in with a key
         6:5: SessionType cannot be used: give the command to `fleetctl run`
         8:5: Port is there twice; the first is in line 7
         hint: keep one of them
-        9:24: HostbasedAuthentication cannot be used: host-based login is not supported; log in with a key
+        9:24: HostbasedAuthentication cannot be used: log in with a key
         """,
     ),
     "values": (

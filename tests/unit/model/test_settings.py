@@ -22,6 +22,7 @@ from fleetctl.model.settings import (
     parse_time_s,
     similar_options,
 )
+from tests.support.patience import PATIENCE_S
 
 HONOURED = [option for option in OPTIONS if option.treatment == "honoured"]
 FIELDS = {field.name for field in fields(HostSettings)}
@@ -257,7 +258,11 @@ def test_every_setting_of_openssh_is_in_the_table(ssh):
     Whatever `ssh -G` says about a host is a keyword that we honour, ignore or refuse.
     """
     printed = subprocess.run(
-        [ssh, "-G", "-F", "none", "web1"], capture_output=True, text=True, check=True, timeout=20
+        [ssh, "-G", "-F", "none", "web1"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_S,
     ).stdout
     names = {line.split()[0].lower() for line in printed.splitlines()}
     assert len(names) > 50
