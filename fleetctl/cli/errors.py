@@ -15,6 +15,10 @@ import click
 from fleetctl.model.errors import Problem
 
 
+#: Said one by one; beyond that only their number.
+MOST_PROBLEMS = 200
+
+
 def say(message: str, *, hint: str | None = None) -> None:
     """Write ``fleetctl: message`` and its hint to stderr, control characters escaped."""
     from fleetctl.wiring import one_visible_line
@@ -30,9 +34,16 @@ def say(message: str, *, hint: str | None = None) -> None:
 
 
 def show_problems(problems: Iterable[Problem]) -> None:
-    """Say every problem; a hint that several share is given once, after the first."""
+    """
+    Say the problems; a hint that several share is given once, after the first.
+
+    Of more than `MOST_PROBLEMS` the rest is counted: nobody reads ten thousand lines.
+    """
     given: set[str] = set()
-    for problem in problems:
+    for number, problem in enumerate(problems := list(problems)):
+        if number == MOST_PROBLEMS:
+            say(f"and {len(problems) - number} more problems like these")
+            break
         where = f"{problem.where}: " if problem.where else ""
         hint = None if problem.hint in given else problem.hint
         given.add(problem.hint or "")

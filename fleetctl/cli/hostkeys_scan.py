@@ -149,7 +149,14 @@ def scan(
         UsageError: A secret for a gateway cannot be had; nobody was contacted.
     """
     terminal = Terminal()
-    secrets = given_secrets(login, terminal, is_for_one_host=False, environ=os.environ, warn=_warn)
+    secrets = given_secrets(
+        login,
+        terminal,
+        is_for_one_host=False,
+        targets={host.name for host in hosts},
+        environ=os.environ,
+        warn=_warn,
+    )
     collected = Collected()
     run = Run(
         id=make_run_id(datetime.now(UTC), os.urandom(2)),

@@ -65,6 +65,7 @@ def perform(
         login,
         terminal,
         is_for_one_host=_is_looked_at(hosts, terminal),
+        targets={host.name for host in hosts},
         environ=os.environ,
         warn=_warn,
     )

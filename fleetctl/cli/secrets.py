@@ -7,7 +7,7 @@ Each secret is got at most once. Nothing here shows, logs or stores one.
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from fleetctl.cli.options import LoginOptions
 from fleetctl.cli.terminal import Person, Terminal
@@ -44,6 +44,9 @@ class GivenSecrets:
         passphrase: Where the passphrase of all identity files comes from.
         rules: Answers to questions of hosts, the first that fits.
         is_for_one_host: A person looks at this one host and may be asked whatever it asks.
+        targets: Names of the hosts that the login password is for; None for all. A gateway on the
+            way to them is another machine: it never gets it.
+        asks_for_gateways: The password was typed, so a gateway's can be typed as well.
     """
 
     def __init__(
@@ -54,12 +57,16 @@ class GivenSecrets:
         passphrase: SecretSource | None = None,
         rules: Sequence[PromptRule] = (),
         is_for_one_host: bool = False,
+        targets: Collection[str] | None = None,
+        asks_for_gateways: bool = False,
     ) -> None:
         self._person = person
         self._password = password
         self._passphrase = passphrase
         self._rules = rules
         self._is_for_one_host = is_for_one_host
+        self._targets = targets
+        self._asks_for_gateways = asks_for_gateways
         self._reader = SecretReader(lambda question: person.ask(question, echo=False))
 
     async def password(self, host: Host, user: str) -> Secret | None:
@@ -69,6 +76,8 @@ class GivenSecrets:
         Raises:
             FleetError: ``auth.no_method``: the program that knows it failed.
         """
+        if self._targets is not None and host.name not in self._targets:
+            return await self._password_of_gateway(host, user)
         if self._password is not None:
             return await self._reader.read(
                 self._password, question="login password: ", tokens=_tokens(host, user)
@@ -80,6 +89,13 @@ class GivenSecrets:
             if isinstance(value, str) and value:
                 return Secret(value)
         return None
+
+    async def _password_of_gateway(self, host: Host, user: str) -> Secret | None:
+        if not self._asks_for_gateways or host.settings.batch_mode:
+            return None
+        login = one_visible_line(f"{user}@{host.hostname}")
+        answer = await self._person.ask(f"login password of gateway {login}: ", echo=False)
+        return Secret(answer) if answer else None
 
     async def passphrase(self, path: str, attempt: int) -> Secret | None:
         """Return the passphrase from its source at the first attempt, which is 0, or ask."""
@@ -144,6 +160,7 @@ def given_secrets(
     terminal: Terminal,
     *,
     is_for_one_host: bool,
+    targets: Collection[str],
     environ: Mapping[str, str],
     warn: Callable[[str], None],
 ) -> GivenSecrets:
@@ -152,6 +169,7 @@ def given_secrets(
 
     Args:
         is_for_one_host: One host was chosen and somebody looks at it.
+        targets: Names of the hosts that were chosen.
         environ: Where ``env:NAME`` is looked up.
         warn: Told about files that others can read.
 
@@ -179,6 +197,8 @@ def given_secrets(
         passphrase=source(login.identity_passphrase_file, "--identity-passphrase-file"),
         rules=[parse_prompt_rule(text, environ=environ, warn=warn) for text in login.prompt],
         is_for_one_host=is_for_one_host,
+        targets=targets,
+        asks_for_gateways=login.ask_pass,
     )
 
 

@@ -79,6 +79,25 @@ def test_one_password_is_for_all_hosts():
     assert asyncio.run(ask(GivenSecrets(Person()))) == [None, None]
 
 
+def test_S10_a_gateway_does_not_get_the_password_of_the_hosts_behind_it():
+    """
+    Another machine, another password: typed if the first one was typed, else none.
+    """
+    gateway = Host("gw", settings=HostSettings(hostname="gw"))
+
+    def ask(provider, host):
+        return asyncio.run(provider.password(host, "kim"))
+
+    quiet, typing = Person("no"), Person("own")
+    from_file = GivenSecrets(quiet, password=Secret("x"), targets={"web1"})
+    assert ask(from_file, Host("web1")) == Secret("x")
+    assert ask(from_file, gateway) is None
+    assert quiet.questions == []
+    typed = GivenSecrets(typing, password=Secret("x"), targets={"web1"}, asks_for_gateways=True)
+    assert ask(typed, gateway) == Secret("own")
+    assert typing.questions == [("login password of gateway kim@gw: ", False)]
+
+
 @pytest.mark.parametrize("name", PASSWORD_VARIABLES)
 @pytest.mark.parametrize("value", ["own", Secret("own")], ids=["text", "vaulted"])
 def test_a_host_may_have_a_password_of_its_own(name, value):

@@ -212,7 +212,9 @@ def test_a_damaged_file_is_no_obstacle(tmp_path):
     cannot be read or written costs nothing else.
     """
     path = tmp_path / "seen"
-    path.write_bytes(b"\xff\n\n/a\tweb1\n/a\tweb2\tp\tssh-rsa MD5:x\n/a\tweb3\tp\tssh-rsa SHA256:c\n")
+    path.write_bytes(
+        b"\xff\n\n/a\tweb1\n/a\tweb2\tp\tssh-rsa MD5:x\n/a\tweb3\tp\tssh-rsa SHA256:c\n"
+    )
     assert read_sightings(path) == {("/a", "web3"): Sighting("p", {"ssh-rsa": "SHA256:c"})}
     odd = Sighting("p", {"ssh-rsa": "SHA256:c"})
     write_sightings(path, {("/a\tb", "web4"): odd, ("/a", "web\n5"): odd, ("/a" * 5000, "w"): odd})
