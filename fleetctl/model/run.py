@@ -11,7 +11,8 @@ from fleetctl.model.host import Host
 from fleetctl.model.operation import Operation
 
 DEFAULT_FORKS = 100
-#: Most connections of a process that are not logged in yet (ADR 0011).
+#: Most connections of a process that are not logged in yet (ADR 0011); of hosts that can only
+#: wait there may be more (ADR 0013).
 DEFAULT_MAX_HANDSHAKES = 256
 #: The same per address and port, below what sshd's MaxStartups (10:30:100) begins to refuse.
 DEFAULT_HANDSHAKES_PER_ENDPOINT = 8

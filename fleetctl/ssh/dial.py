@@ -157,12 +157,24 @@ def _failed(errors: Sequence[tuple[Address, OSError]], settings: HostSettings) -
             hint="raise the limit (`ulimit -n 4096`) or lower --forks",
             retryable=True,
         )
+    if settings.bind_address is not None and all(_is_about_own_address(e) for _, e in errors):
+        return FleetError(
+            "connect.unreachable",
+            tried,
+            hint=f"is BindAddress {settings.bind_address} an address of this machine, and of the "
+            "family of the host's?",
+        )
     return FleetError(
         "connect.unreachable",
         tried,
         hint="check the address, the route and firewalls",
         retryable=True,
     )
+
+
+def _is_about_own_address(error: OSError) -> bool:
+    """Can it come from binding the socket, before anything was sent?"""
+    return isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
 
 
 def _reason(error: OSError) -> str:

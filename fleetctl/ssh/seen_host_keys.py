@@ -161,8 +161,9 @@ def write_sightings(path: Path, learnt: Mapping[Entry, Sighting]) -> None:
         for entry, sighting in learnt.items():
             other = known.pop(entry, None)  # the latest stand last
             if other is not None and other.place == sighting.place:
-                sighting = Sighting(sighting.place, {**other.keys, **sighting.keys})  # noqa: PLW2901
-            known[entry] = sighting
+                known[entry] = Sighting(sighting.place, {**other.keys, **sighting.keys})
+            else:
+                known[entry] = sighting
 
     _change(path, change)
 

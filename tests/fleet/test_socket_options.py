@@ -99,15 +99,10 @@ def test_IPQoS_of_a_stream_that_is_no_IP_socket_does_nothing(host, fleet):
     """
     Behind a ProxyCommand and behind a gateway there is nothing to mark, and the login goes on.
     """
-    settings = host.settings
-    relay = f"import socket,sys,threading,shutil;s=socket.create_connection(({settings.hostname!r},{settings.port}));"  # noqa: E501
-    relay += (
-        "i,o=s.makefile('rb',0),s.makefile('wb',0);"
-        "threading.Thread(target=shutil.copyfileobj,args=(i,sys.stdout.buffer.raw),daemon=True).start();"
-        "shutil.copyfileobj(sys.stdin.buffer.raw,o)"
-    )
-    by_program = replace(settings, proxy_command=f"python3 -c {shlex.quote(relay)}")
-    by_gateway = replace(settings, gateways=(fleet.settings(fleet.host("web02")),))
+    settings, gate = host.settings, fleet.host("web02")
+    command = fleet.ssh_argv(gate, "-W", f"{settings.hostname}:{settings.port}")
+    by_program = replace(settings, proxy_command=shlex.join(command))
+    by_gateway = replace(settings, gateways=(fleet.settings(gate),))
 
     async def main(changed):
         marked = replace(changed, ip_qos="af21 cs1")
