@@ -37,7 +37,7 @@ BROKEN = "web05"
 _COLOR = re.compile("\x1b\\[[0-9;]*m")
 
 EXIT_FAILED = 1
-INVENTORY = "FLEETCTL_INVENTORY"
+INVENTORY, STATE = "FLEETCTL_INVENTORY", "FLEETCTL_STATE"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -181,7 +181,7 @@ def _lab() -> Iterator[Path]:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if before[number] is not signal.SIG_IGN:
             signal.signal(number, _end)
-    named_before = os.environ.get(INVENTORY)
+    named_before = {name: os.environ.get(name) for name in (INVENTORY, STATE)}
     parent = Path(tempfile.mkdtemp(prefix="fleetctl-demo-"))
     try:
         lab = start_lab(parent / "lab", hosts=HOSTS, embedded=False)
@@ -191,14 +191,17 @@ def _lab() -> Iterator[Path]:
             if host.name != BROKEN:
                 (host.home / "backup.log").write_text("backup done\n")
         os.environ[INVENTORY] = str(lab.inventory)
+        # What is remembered of its hosts goes with them.
+        os.environ[STATE] = str(parent / "state")
         yield lab.inventory
     finally:
         # Cleaning up takes a moment; impatience must not leave daemons behind.
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
-        os.environ.pop(INVENTORY, None)
-        if named_before is not None:
-            os.environ[INVENTORY] = named_before
+        for name, value in named_before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
         try:
             stop_lab(parent / "lab")
             shutil.rmtree(parent)

@@ -14,7 +14,6 @@ import click
 
 from fleetctl.model.errors import Problem
 
-
 #: Said one by one; beyond that only their number.
 MOST_PROBLEMS = 200
 

@@ -68,6 +68,7 @@ def load_inventory(
     sources: Sequence[str],
     *,
     overrides: Sequence[tuple[str, Sequence[str], str]] = (),
+    defaults: Sequence[tuple[str, Sequence[str], str]] = (),
     account: LocalAccount | None = None,
     is_trusted: IsTrusted | None = None,
     vault_secrets: Sequence[VaultSecret] = (),
@@ -80,6 +81,7 @@ def load_inventory(
             disagree about a host or group the later one wins.
         overrides: Settings of the command line as (keyword, words, origin), strongest first;
             the origin is what the user typed, such as ``-o``.
+        defaults: Settings that count where neither the command line nor a source says anything.
         account: Who runs fleetctl; looked up if not given.
         is_trusted: Says of a path and what was read from it whether the file may run programs
             and weaken checks; if not given, files among the sources that nobody else can change.
@@ -102,7 +104,7 @@ def load_inventory(
     problems += draft.problems
     # With mistakes in the draft too, so that one run shows them all.
     try:
-        resolved = resolve(draft, layer, account or current_account())
+        resolved = resolve(draft, layer, account or current_account(), _read_overrides(defaults)[0])
     except UsageError as error:
         problems += error.problems
     if problems:

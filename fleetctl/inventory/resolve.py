@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from fleetctl.inventory.entries import ALL, UNGROUPED, Assigned, Contents, Draft, Place
@@ -60,13 +61,16 @@ class Resolved:
     warnings: tuple[Problem, ...]
 
 
-def resolve(draft: Draft, overrides: Layer, account: LocalAccount) -> Resolved:
+def resolve(
+    draft: Draft, overrides: Layer, account: LocalAccount, defaults: Layer = MappingProxyType({})
+) -> Resolved:
     """
     Make the hosts of a draft.
 
     Args:
         draft: All sources; completed with ``all`` and ``ungrouped``.
         overrides: Settings of the command line, which win over all others.
+        defaults: Settings that count where nothing else does.
         account: For ``~``, ``%u``, ``%d`` and, where no User is set, ``%r``.
 
     Raises:
@@ -77,7 +81,7 @@ def resolve(draft: Draft, overrides: Layer, account: LocalAccount) -> Resolved:
     direct = _direct_groups(draft)
     _complete_ungrouped(draft, direct)
     graph = build_graph(draft.groups)
-    resolver = _Resolver(graph, draft.host_files, overrides, account)
+    resolver = _Resolver(graph, draft.host_files, overrides, account, defaults)
     resolver.check_group_settings()
     hosts = {
         name: resolver.host(name, contents, direct.get(name, (UNGROUPED,)))
@@ -155,6 +159,7 @@ class _Resolver:
     host_files: Mapping[int, Mapping[str, Contents]]
     overrides: Layer
     account: LocalAccount
+    defaults: Layer
     problems: list[Problem] = field(default_factory=list)
     _lineages: dict[tuple[str, ...], _Lineage] = field(default_factory=dict)
     _paths: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
@@ -177,7 +182,8 @@ class _Resolver:
                 variables.update(layer.vars)
         settings = lineage.settings
         if settings is None or any(layer.settings or layer.connection for layer in layers):
-            merged = merge_layers((self.overrides, self._merge(layers, lineage)))
+            own = self._merge(layers, lineage)
+            merged = merge_layers((self.overrides, own, self.defaults))
             settings = self._settings(name, merged)
         return Host(name, lineage.groups, variables, settings, _connection_of(variables))
 
@@ -216,7 +222,7 @@ class _Resolver:
         variables: dict[str, object] = {}
         for layer in reversed(layers):
             variables.update(layer.vars)
-        merged = merge_layers((self.overrides, stack.settings))
+        merged = merge_layers((self.overrides, stack.settings, self.defaults))
         varies = any("%" in str(assigned.value) for assigned in merged.values())
         settings = None if varies else self._settings("", merged)
         return _Lineage(groups, layers, stack, variables, settings)

@@ -35,10 +35,10 @@ def read_services(setting: str) -> tuple[int | None, int | None]:
         ValueError: A word is no type of service.
     """
     words = setting.split()
-    return _read(words[0]), _read(words[-1])
+    return _value_of(words[0]), _value_of(words[-1])
 
 
-def _read(word: str) -> int | None:
+def _value_of(word: str) -> int | None:
     name = word.lower()
     if name == "none":
         return None

@@ -71,9 +71,13 @@ def find_hosts(
         UsageError: All mistakes in the inventory or on the command line.
         NothingMatched: No host is left.
     """
-    inventory, hosts = _select(selection, warn, is_trusted)
-    files = _ssh_configs(inventory, selection) if settle else []
-    if not settle or not (files or _need_reader(inventory, hosts)):
+    vendor = _vendor_defaults(selection) if settle else None
+    inventory, hosts = _select(selection, warn, is_trusted, vendor or ())
+    if not settle:
+        return hosts
+    files = _ssh_configs(inventory, selection)
+    is_understood = vendor is not None and not inventory.ssh_configs
+    if (not files or is_understood) and not _need_reader(inventory, hosts):
         return hosts
     from fleetctl.sshconfig.finish import default_values
     from fleetctl.wiring.dialects import known_dialect, own_dialect
@@ -102,8 +106,22 @@ def dump_settings(
     yield from map(_make_joiner(inventory, config).dump, hosts)
 
 
+def _vendor_defaults(
+    selection: Selection,
+) -> Sequence[tuple[str, Sequence[str], str]] | None:
+    """Return what the system's ssh_config says if there is no other file; None to read it."""
+    if selection.ssh_config is not None or _user_ssh_config().exists():
+        return None
+    from fleetctl.settings.vendor_file import read_vendor_file
+
+    return read_vendor_file(SYSTEM_SSH_CONFIG)
+
+
 def _select(
-    selection: Selection, warn: Callable[[Problem], None], is_trusted: IsTrusted | None
+    selection: Selection,
+    warn: Callable[[Problem], None],
+    is_trusted: IsTrusted | None,
+    defaults: Sequence[tuple[str, Sequence[str], str]] = (),
 ) -> tuple[Inventory, tuple[Host, ...]]:
     from fleetctl.inventory.load import load_inventory
     from fleetctl.inventory.pattern import select
@@ -111,6 +129,7 @@ def _select(
     inventory = load_inventory(
         selection.sources or (f"{_ANY_NAME},",),
         overrides=selection.overrides,
+        defaults=defaults,
         is_trusted=is_trusted,
         vault_secrets=selection.vault_secrets,
     )
@@ -156,10 +175,15 @@ def _ssh_configs(inventory: Inventory, selection: Selection) -> list[tuple[Path,
             missing = Problem(f"there is no file {given}", "-F")
             found.append((Path(given).expanduser(), missing))
         return found
+    ours = (_user_ssh_config(), SYSTEM_SSH_CONFIG)
+    return found + [(path, None) for path in ours if os.path.exists(path)]
+
+
+def _user_ssh_config() -> Path:
+    """Return where ssh looks for it, whatever HOME says."""
     import pwd
 
-    user = Path(pwd.getpwuid(os.getuid()).pw_dir, ".ssh", "config")
-    return found + [(path, None) for path in (user, SYSTEM_SSH_CONFIG) if os.path.exists(path)]
+    return Path(pwd.getpwuid(os.getuid()).pw_dir, ".ssh", "config")
 
 
 def _files_of_ssh(files: Iterable[tuple[Path, Problem | None]]) -> frozenset[Path]:

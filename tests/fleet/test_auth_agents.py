@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -20,7 +21,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fleetctl.ssh.agent import FAILURE, IDENTITIES_ANSWER, SIGN_RESPONSE, SUCCESS
 from fleetctl.ssh.identity import ssh_string, take_string
 from tests.support.drive import connected, connecting, failed_login, log_in, run_async
-from tests.support.keys import agent, authorize, keygen
+from tests.support.keys import agent, authorize, keygen, listens
+from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.fleet
 
@@ -238,9 +240,9 @@ def confirming_agent(folder: Path, askpass: Path) -> Iterator[str]:
     words = ["ssh-agent", "-D", "-a", path]
     with subprocess.Popen(words, stdout=subprocess.DEVNULL, env=env) as process:
         try:
-            for _ in range(500):
-                if os.path.exists(path):
-                    break
+            until = monotonic() + PATIENCE_S
+            while not listens(path):
+                assert monotonic() < until
                 threading.Event().wait(0.01)
             yield path
         finally:

@@ -15,6 +15,7 @@ from fleetctl.model.run import Assignment, Run
 from fleetctl.ssh.host_key_scan import HostKeyScanner
 from tests.support.drive import connecting, run_async
 from tests.support.keys import fingerprint, own_line
+from tests.support.patience import at_some_pace
 from tests.support.peers import hostile_peer
 
 pytestmark = pytest.mark.fleet
@@ -84,10 +85,14 @@ def test_F10_a_scan_of_something_else_fails_as_a_login_would(fleet, peer, kinds)
     F10: what is no ssh server, stalls or goes away has the same failure as in a run.
     """
     with hostile_peer(peer) as (address, port):
-        host = fleet.model_host(fleet.host("web01"))
-        settings = dataclasses.replace(
-            host.settings, hostname=address, port=port, connect_timeout_s=2.0
-        )
-        [result] = scan(dataclasses.replace(host, settings=settings)).values()
-    assert result.outcome.failure.kind in kinds
-    assert result.ran == "no"
+
+        def check(pace):
+            host = fleet.model_host(fleet.host("web01"))
+            settings = dataclasses.replace(
+                host.settings, hostname=address, port=port, connect_timeout_s=2 * pace
+            )
+            [result] = scan(dataclasses.replace(host, settings=settings)).values()
+            assert result.outcome.failure.kind in kinds
+            assert result.ran == "no"
+
+        at_some_pace(check)

@@ -16,6 +16,7 @@ from fleetctl.model.host import Host
 from fleetctl.ssh.identity import ssh_string
 from tests.fleet.hostkeys_oracle import make_oracle
 from tests.support.drive import connected, connecting, run_async
+from tests.support.patience import PATIENCE_S, at_some_pace
 from tests.support.server import Login, paramiko_key, scripted_server
 from tests.unit.ssh.keys import ED25519, blob
 
@@ -62,18 +63,19 @@ def reach(fleet, lab_host, *files: str, update: str = "yes", **changes) -> Host:
     )
 
 
-def ask_real_ssh(fleet, oracle, lab_host, *files: str) -> None:
+def ask_real_ssh(fleet, oracle, lab_host, *files: str, pace: float = 1.0) -> None:
     """Log in with the real ssh and let it update these files; it needs a moment for that."""
+    command = f"sleep {pace:g}"
     subprocess.run(
         [
             *("ssh", "-F", "/dev/null", "-p", str(oracle.port), "-i", str(fleet.identity)),
             *("-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none"),
             *("-o", "StrictHostKeyChecking=yes", "-o", "UpdateHostKeys=yes"),
             *("-o", f"UserKnownHostsFile={' '.join(files)}"),
-            *("-o", "GlobalKnownHostsFile=/dev/null", f"{fleet.user}@{oracle.address}", "sleep 1"),
+            *("-o", "GlobalKnownHostsFile=/dev/null", f"{fleet.user}@{oracle.address}", command),
         ],
         check=True,
-        timeout=60,
+        timeout=2 * PATIENCE_S,
         capture_output=True,
     )
 
@@ -112,16 +114,19 @@ def test_S12_the_same_keys_are_learned_and_forgotten_as_by_ssh(fleet, server, tm
         old=encoded(blob(ED25519, 77)),
     )
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
-    for file in (ours, theirs):
-        file.write_text(text)
+    ours.write_text(text)
     log_in(reach(fleet, lab_host, str(ours)))
-    ask_real_ssh(fleet, oracle, lab_host, str(theirs))
 
     def keys(path) -> set[tuple[str, ...]]:
         return {tuple(line.split()[:3]) for line in path.read_text().splitlines() if line.strip()}
 
-    assert {key[-1] for key in keys(ours)} == {key[-1] for key in keys(theirs)}
-    assert (ours.read_text() == text) == (theirs.read_text() == text)
+    def check(pace):
+        theirs.write_text(text)
+        ask_real_ssh(fleet, oracle, lab_host, str(theirs), pace=pace)
+        assert {key[-1] for key in keys(ours)} == {key[-1] for key in keys(theirs)}
+        assert (ours.read_text() == text) == (theirs.read_text() == text)
+
+    at_some_pace(check)
     kept = [line for line in text.splitlines() if not line.startswith(f"{name} ")]
     assert [line for line in ours.read_text().splitlines() if line in kept] == kept
 

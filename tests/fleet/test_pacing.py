@@ -18,6 +18,7 @@ from fleetctl.model.run import Assignment, Limits, Run
 from fleetctl.ssh.connector import SshConnector
 from fleetctl.testing import EventRecorder
 from tests.support.drive import Secrets, connecting, run_async
+from tests.support.patience import TEST_LIMIT_S
 from tests.support.peers import hostile_peer
 
 pytestmark = pytest.mark.fleet
@@ -61,14 +62,14 @@ def test_F07_fifty_hosts_behind_one_crowded_endpoint(fleet, loop, throttled):
     With MaxStartups 2:100:2 fifty hosts at one address all get their result, without --retries,
     and the operator is told what is waited for.
     """
-    host = fleet.model_host(throttled, connect_timeout_s=30.0)
+    host = fleet.model_host(throttled)
     hosts = [replace(host, name=f"h{number}") for number in range(50)]
 
     async def main():
         async with connecting() as connector:
             return await execute(connector, run_of(hosts))
 
-    recorder = run_async(main, loop=loop, limit_s=120)
+    recorder = run_async(main, loop=loop)
     assert outcomes(recorder) == {"ok"}
     assert len(recorder.results) == 50
     assert {result.attempts for result in recorder.results.values()} == {1}
@@ -82,7 +83,7 @@ def test_F07_many_logins_at_one_crowded_gateway(fleet, throttled):
     """
     Gateways are paced like hosts: thirty logins with settings of their own all get in.
     """
-    gateway = fleet.settings(throttled, connect_timeout_s=30.0)
+    gateway = fleet.settings(throttled)
     hosts = [
         replace(
             fleet.model_host(
@@ -97,7 +98,7 @@ def test_F07_many_logins_at_one_crowded_gateway(fleet, throttled):
         async with connecting() as connector:
             return await execute(connector, run_of(hosts))
 
-    assert outcomes(run_async(main, limit_s=120)) == {"ok"}
+    assert outcomes(run_async(main)) == {"ok"}
 
 
 def test_refused_login_is_never_tried_again(fleet):
@@ -155,7 +156,10 @@ def test_tarpits_do_not_hold_up_good_hosts(fleet, loop):
                 Host(
                     f"tar{number}",
                     settings=replace(
-                        good[0].settings, hostname=address, port=port, connect_timeout_s=60.0
+                        good[0].settings,
+                        hostname=address,
+                        port=port,
+                        connect_timeout_s=TEST_LIMIT_S,
                     ),
                 )
             )
@@ -173,7 +177,7 @@ def test_tarpits_do_not_hold_up_good_hosts(fleet, loop):
             await connector.aclose()
             return recorder
 
-        recorder = run_async(main, loop=loop, limit_s=55)
+        recorder = run_async(main, loop=loop)
     first = [event.result for event in recorder.of(HostFinished)][: len(good)]
     assert {result.host.name for result in first} == {host.name for host in good}
     assert {result.outcome.status for result in first} == {"ok"}
@@ -186,7 +190,10 @@ def test_dead_gateway_does_not_hold_up_good_hosts(fleet):
     """
     with hostile_peer("silent") as (address, port):
         silent = replace(
-            fleet.settings(fleet.host("web01")), hostname=address, port=port, connect_timeout_s=60.0
+            fleet.settings(fleet.host("web01")),
+            hostname=address,
+            port=port,
+            connect_timeout_s=TEST_LIMIT_S,
         )
         waiting = [
             replace(fleet.model_host(fleet.host("web01"), gateways=(silent,)), name=f"behind{n}")
@@ -206,7 +213,7 @@ def test_dead_gateway_does_not_hold_up_good_hosts(fleet):
             await connector.aclose()
             return recorder
 
-        recorder = run_async(main, limit_s=55)
+        recorder = run_async(main)
     results = recorder.results
     assert {results[host.name].outcome.status for host in good} == {"ok"}
     assert {results[host.name].outcome.status for host in waiting} == {"cancelled"}

@@ -5,6 +5,7 @@ Keys and agents made with OpenSSH's own tools.
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -38,7 +39,7 @@ def agent(folder: Path, *keys: Path) -> Iterator[str]:
     with subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL) as process:
         try:
             until = monotonic() + PATIENCE_S
-            while not os.path.exists(path):
+            while not listens(path):
                 assert monotonic() < until
                 threading.Event().wait(0.01)
             for key in keys:
@@ -51,6 +52,12 @@ def agent(folder: Path, *keys: Path) -> Iterator[str]:
             yield path
         finally:
             process.terminate()
+
+
+def listens(path: str) -> bool:
+    """Tell whether an agent can be asked: its socket is there a moment before that."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(path) == 0
 
 
 def own_line(fleet, lab_host) -> str:
