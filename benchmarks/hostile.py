@@ -1,7 +1,8 @@
 """
 What hostile peers cost: time beyond the deadline, CPU and memory of each; 500 tarpits beside 500.
 
-    python benchmarks/hostile.py [--tries N] [--deadline S] [--count N] [--skip peers|crowd]
+    python benchmarks/hostile.py [--tries N] [--deadline S] [--count N] [--forks N]
+        [--server cheap|sshd] [--skip peers|crowd]
 
 By hand, on a machine that does nothing else: the promised numbers are 0.5 s beyond the deadline,
 0.1 s of CPU and 1 MiB a peer; good hosts within 1.3 of their time alone. Peers and servers run as
@@ -24,7 +25,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
-from fleet import Hosts, Workspace, run_cheap_server
+from fleet import Hosts, Workspace, run_cheap_server, run_sshd
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -202,9 +203,9 @@ def good_hosts(hosts: Hosts, deadline_s: float) -> list[Host]:
     ]
 
 
-def measure_crowd(count: int, tries: int, deadline_s: float, forks: int) -> None:
+def measure_crowd(count: int, tries: int, deadline_s: float, forks: int, server: str) -> None:
     """Print the time good hosts need alone and beside as many tarpits."""
-    print(f"\n| {count} good hosts, {forks} forks | done after s | all after s | ok |")
+    print(f"\n| {count} good hosts, {server}, {forks} forks | done after s | all after s | ok |")
     print("|---|---|---|---|")
     with tempfile.TemporaryDirectory() as directory:
         workspace = Workspace(Path(directory))
@@ -212,7 +213,8 @@ def measure_crowd(count: int, tries: int, deadline_s: float, forks: int) -> None
         hosts = workspace.describe_hosts(
             "good", workspace.addresses(count, 0), workspace.free_port()
         )
-        with run_cheap_server(workspace, hosts), play("tarpits", "127.0.0.1", str(count)) as pits:
+        serve = run_cheap_server if server == "cheap" else run_sshd
+        with serve(workspace, hosts), play("tarpits", "127.0.0.1", str(count)) as pits:
             assert isinstance(pits, list)
             good = good_hosts(hosts, deadline_s)
             bad = [
@@ -240,12 +242,13 @@ def main() -> None:
     parser.add_argument("--deadline", type=float, default=5.0, help="seconds")
     parser.add_argument("--count", type=int, default=500, help="tarpits, and good hosts")
     parser.add_argument("--forks", type=int, default=100)
+    parser.add_argument("--server", choices=("cheap", "sshd"), default="cheap", help="good hosts")
     parser.add_argument("--skip", choices=("peers", "crowd"))
     chosen = parser.parse_args()
     if chosen.skip != "peers":
         measure_peers(chosen.tries, chosen.deadline)
     if chosen.skip != "crowd":
-        measure_crowd(chosen.count, chosen.tries, chosen.deadline, chosen.forks)
+        measure_crowd(chosen.count, chosen.tries, chosen.deadline, chosen.forks, chosen.server)
 
 
 if __name__ == "__main__":

@@ -154,7 +154,13 @@ class Fleet:
         return self._started[name]
 
     def sshd(self, name: str, options: Mapping[str, str | None]) -> LabHost:
-        """Start a host of the test's own, with other lines in its sshd_config."""
+        """
+        Start a host of the test's own, with other lines in its sshd_config.
+
+        One of that name that another test has left is ended first.
+        """
+        if name in self._started:
+            self.stop(self._started[name])
         self._start_sshd({name: options})
         return self._started[name]
 

@@ -173,6 +173,17 @@ def test_host_of_the_test_s_own(fleet):
         fleet.host("with-banner")
 
 
+def test_host_that_another_test_has_left_is_in_nobodys_way(fleet):
+    """
+    A test gets the host it asks for, whatever was started under that name before.
+    """
+    left = fleet.sshd("of-two-tests", {"ForceCommand": "echo first"})
+    host = fleet.sshd("of-two-tests", {"ForceCommand": "echo second"})
+    assert left.pid not in {process.pid for process in process_table()}
+    assert ssh(fleet, host, "x").stdout == "second\n"
+    fleet.stop(host)
+
+
 def test_bad_option_is_reported_with_the_words_of_sshd(fleet):
     """
     A misspelt keyword fails the test at once and leaves no half host behind.

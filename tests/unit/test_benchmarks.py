@@ -145,10 +145,10 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CheapHost]:
 def tools(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The benchmark's `tools`, imported as its scripts import each other, and forgotten after."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    before = set(sys.modules)
     yield importlib.import_module("tools")
-    for name in set(sys.modules) - before:
-        del sys.modules[name]
+    # Only its own: what else it was the first to import is one for the whole test run.
+    for name in {path.stem for path in BENCHMARKS.glob("*.py")}:
+        sys.modules.pop(name, None)
 
 
 @contextmanager

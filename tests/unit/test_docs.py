@@ -86,7 +86,7 @@ def steps(block: Block) -> list[Step]:
 
 
 def without_times(text: str) -> str:
-    return re.sub(r"\b\d+(\.\d+)? ?(ms|s)\b", "N s", text)
+    return re.sub(r"\b(\d+ min )?\d+(\.\d+)? ?(ms|s)\b", "N s", text)
 
 
 def matches(expected: tuple[str, ...], shown: str) -> bool:
@@ -216,6 +216,7 @@ def test_examples_print_what_the_document_shows(path, tmp_path):
     ("expected", "shown", "same"),
     [
         (("web01: up", "done in 0.3 s"), "web01: up\r\ndone in 12.25 s\r\n", True),
+        (("done in 0.3 s",), "done in 3 min 05 s\n", True),
         (("web01: ...", "web02: up"), "web01: 11:59 up 3 days\nweb02: up\n", True),
         (("first", "...", "last"), "first\na\nb\nlast\n", True),
         (("first", "...", "last"), "first\nlast\n", True),
