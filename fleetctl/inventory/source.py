@@ -59,7 +59,7 @@ class Sources:
         Mistakes are in the problems of the drafts, also those that keep a file from being read.
         """
         path = Path(source)
-        if "," in source and not path.exists():
+        if "," in source and not os.path.exists(source):
             yield self._noted(read_literal(source, "-i"))
         else:
             yield from self._read_path(path, 0)

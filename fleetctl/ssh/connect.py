@@ -327,6 +327,7 @@ class ConnectAttempt:
         return FleetError(
             "resolve.timeout",
             f"{self.host.hostname}: no answer from the name service within {limit_s:g} s",
+            hint="check the name servers, or set HostName (ansible_host) to its address",
             retryable=True,
         )
 

@@ -18,6 +18,7 @@ import functools
 import logging
 import os
 import threading
+import zlib
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ from paramiko.common import (
     cMSG_KEXINIT,
     cMSG_UNIMPLEMENTED,
 )
+from paramiko.compress import ZlibCompressor
 from paramiko.kex_curve25519 import KexCurve25519
 from paramiko.message import Message
 from paramiko.packet import NeedRekeyException, Packetizer
@@ -67,8 +69,18 @@ from fleetctl.ssh.wire import Wire
 MAX_BANNER_BYTES = 64 * 1024
 MAX_BANNER_LINE_BYTES = 8 * 1024
 MAX_PACKET_BYTES = 256 * 1024
+#: While keys are exchanged. Nobody needs longer ones, and Paramiko reads the numbers in them in
+#: quadratic time: seconds for 200 KB, with every host waiting. Source: RFC 4253 section 6.1.
+MAX_KEX_PACKET_BYTES = 35_000
+#: OpenSSH sends three. Source: RFC 8308 section 2.3.
+MAX_EXTENSIONS = 64
 MAX_EARLY_BYTES = 1024 * 1024
 MAX_EARLY_PACKETS = 1000
+#: Bytes that come one by one cost a turn of the loop each; a login takes some dozens.
+MAX_EARLY_READS = 5000
+
+#: After so many bytes of answers that a peer does not read, its questions are not read either.
+MAX_UNREAD_BYTES = 256 * 1024
 
 #: What is kept of a peer's words about an ending.
 MAX_REASON_BYTES = 512
@@ -79,6 +91,9 @@ TURN_S = 0.005
 
 
 _FIRST_CONNECTION_MESSAGE = 50
+#: Length, padding and MAC; most answers are a byte.
+_PACKET_OVERHEAD_BYTES = 48
+_DATA_MESSAGES = (MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA)
 
 BugReporter = Callable[[BaseException], None]
 
@@ -228,10 +243,10 @@ class LoopPacketizer(Packetizer):
     # -- called by Paramiko
 
     def read_all(self, n: int, check_rekey: bool = False) -> bytes:
-        if not 0 <= n <= MAX_PACKET_BYTES:
-            raise PeerMisbehaved("kex.protocol", f"the peer announced a packet of {n} bytes")
         host = self.host
         assert host is not None
+        if not 0 <= n <= (MAX_KEX_PACKET_BYTES if host.in_kex else MAX_PACKET_BYTES):
+            raise PeerMisbehaved("kex.protocol", f"the peer announced a packet of {n} bytes")
         while len(self._buffer) - self._position < n:
             at_boundary = check_rekey and self._position == len(self._buffer)
             if at_boundary and self.need_rekey() and not host.in_kex:
@@ -281,6 +296,19 @@ class LoopPacketizer(Packetizer):
         super()._trigger_rekey()
         if self.host is not None:
             self.host.wake_for_rekey()
+
+
+class BoundedDecompressor:
+    """Paramiko's decompressor, but a small packet cannot become a large one."""
+
+    def __init__(self) -> None:
+        self._stream = zlib.decompressobj()
+
+    def __call__(self, data: bytes) -> bytes:
+        payload = self._stream.decompress(data, MAX_PACKET_BYTES + 1)
+        if len(payload) > MAX_PACKET_BYTES:
+            raise PeerMisbehaved("kex.protocol", "a compressed packet of the peer is too long")
+        return payload
 
 
 def _for_threads(name: str) -> Callable[..., Any]:
@@ -356,6 +384,7 @@ class LoopTransport(paramiko.Transport):
         self.stream_error: BaseException | None = None
         self._early_bytes = 0
         self._early_packets = 0
+        self._early_reads = 0
         self._turn_packets = 0
         self._turn_ends = 0.0
         self._out: deque[bytes] = deque()
@@ -364,6 +393,8 @@ class LoopTransport(paramiko.Transport):
         self._held: deque[Message] = deque()
         self._kexinit_is_early = False
         self._write_paused = False
+        self._unread_bytes = 0
+        self._reading_held = False
         self._writable: asyncio.Future[None] | None = None
         # Given the reply to a global request, or None for a refusal and for the end.
         self._global_replies: deque[Callable[[bytes | None], None]] = deque()
@@ -477,7 +508,8 @@ class LoopTransport(paramiko.Transport):
 
     def _next_turn(self) -> None:
         if self._waiting == "turn":
-            self.wire.resume_reading()
+            if not self._reading_held:
+                self.wire.resume_reading()
             self._resume()
 
     def refuse_on_loop(self) -> None:
@@ -546,7 +578,8 @@ class LoopTransport(paramiko.Transport):
         if not self.authenticated:
             self.first_received = self.first_received or self.last_received
             self._early_bytes += len(data)
-            if self._early_bytes > MAX_EARLY_BYTES:
+            self._early_reads += 1
+            if self._early_bytes > MAX_EARLY_BYTES or self._early_reads > MAX_EARLY_READS:
                 packetizer.drop_input()
                 self.stream_ended(
                     PeerMisbehaved("kex.protocol", "the peer sends data without end before login")
@@ -566,6 +599,10 @@ class LoopTransport(paramiko.Transport):
     def write_pressure(self, *, paused: bool) -> None:
         self._write_paused = paused
         if not paused:
+            self._unread_bytes = 0
+            if self._reading_held:
+                self._reading_held = False
+                self.wire.resume_reading()
             self._release_writers()
 
     # -- sending
@@ -595,6 +632,19 @@ class LoopTransport(paramiko.Transport):
         if chunks:
             self.wire.write(chunks[0] if len(chunks) == 1 else b"".join(chunks))
 
+    def _hold_reading(self, answer: bytes) -> None:
+        """
+        Hear no more questions of a peer that asks without end and reads no answer.
+
+        Data does not count: where it flows both ways, whoever stops reading may stop both.
+        """
+        if answer[0] in _DATA_MESSAGES or threading.get_ident() != self.loop_thread:
+            return
+        self._unread_bytes += len(answer) + _PACKET_OVERHEAD_BYTES
+        if self._unread_bytes > MAX_UNREAD_BYTES and not self._reading_held:
+            self._reading_held = True
+            self.wire.pause_reading()
+
     @property
     def can_write(self) -> bool:
         """False while channel data should wait: the socket is full or keys are being exchanged."""
@@ -621,7 +671,10 @@ class LoopTransport(paramiko.Transport):
         # Between our KEXINIT and the new keys only key exchange may be sent (RFC 4253 section 7.1);
         # the rest waits in order. The lock is held over check and send, so a rekey cannot begin
         # between.
-        if data.asbytes()[0] < _FIRST_CONNECTION_MESSAGE or not self.initial_kex_done:
+        raw = data.asbytes()
+        if self._write_paused:
+            self._hold_reading(raw)
+        if raw[0] < _FIRST_CONNECTION_MESSAGE or not self.initial_kex_done:
             self.packetizer.send_message(data)
             return
         with self.clear_to_send_lock:
@@ -805,6 +858,12 @@ class LoopTransport(paramiko.Transport):
         "curve25519-sha256": KexCurve25519,
     }
 
+    # Delayed compression only, and bounded. Source: OpenSSH PROTOCOL section 1.2.
+    _compression_info = {  # noqa: RUF012 - Paramiko's own shape; never changed
+        "zlib@openssh.com": (ZlibCompressor, BoundedDecompressor),
+        "none": (None, None),
+    }
+
     @property
     def preferred_keys(self) -> tuple[str, ...]:
         """Host key algorithms in the order set; stock code adds certificates to them."""
@@ -910,6 +969,14 @@ class LoopTransport(paramiko.Transport):
         super()._verify_key(host_key, sig)
         self.host_key_blob = host_key
         self.host_key_signature = self.host_key_signature or sig
+
+    def _parse_ext_info(self, m: Message) -> None:
+        # Paramiko counts to whatever number comes, up to four billion, with every host waiting.
+        count = m.get_int()
+        if count > MAX_EXTENSIONS:
+            raise PeerMisbehaved("kex.protocol", f"the peer announced {count} extensions")
+        m.rewind()
+        super()._parse_ext_info(m)
 
     def _parse_disconnect(self, m: Message) -> None:
         code = m.get_int()

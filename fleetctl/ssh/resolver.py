@@ -1,5 +1,5 @@
 """
-Names to addresses: in the thread pool, each name once per run.
+Names to addresses: off the loop, each name once per run.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias, cast
 
 from fleetctl.model.errors import FleetError
-from fleetctl.ssh.blocking import in_thread
+from fleetctl.ssh.lookup import Lookups
 
 _FAMILIES = {"any": socket.AF_UNSPEC, "inet": socket.AF_INET, "inet6": socket.AF_INET6}
 
@@ -53,6 +53,7 @@ class Resolver:
     """Resolves names; equal questions of one run share one answer."""
 
     def __init__(self) -> None:
+        self._lookups = Lookups()
         self._answers: dict[tuple[str, int, str], asyncio.Task[tuple[Address, ...]]] = {}
 
     async def resolve(self, hostname: str, port: int, address_family: str) -> tuple[Address, ...]:
@@ -68,7 +69,7 @@ class Resolver:
         key = (hostname, port, address_family)
         task = self._answers.get(key)
         if task is None or (task.done() and (task.cancelled() or task.exception())):
-            task = self._answers[key] = asyncio.ensure_future(_look_up(*key))
+            task = self._answers[key] = asyncio.ensure_future(_look_up(self._lookups, *key))
         return await asyncio.shield(task)
 
     async def close(self) -> None:
@@ -77,9 +78,11 @@ class Resolver:
         await asyncio.gather(*self._answers.values(), return_exceptions=True)
 
 
-async def _look_up(hostname: str, port: int, address_family: str) -> tuple[Address, ...]:
+async def _look_up(
+    lookups: Lookups, hostname: str, port: int, address_family: str
+) -> tuple[Address, ...]:
     try:
-        found = await in_thread(
+        found = await lookups.run(
             socket.getaddrinfo,
             hostname,
             port,

@@ -34,7 +34,7 @@ def phase(findings, name):
 
 
 def verdicts(findings):
-    found = {}
+    found: dict[str, str] = {}
     for each in findings:
         found.setdefault(each["phase"], each["verdict"])
     return found

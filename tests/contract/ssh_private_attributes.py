@@ -75,6 +75,13 @@ ATTRIBUTES = (
     ),
     Attribute(
         TRANSPORT,
+        "_compression_info",
+        f"{_HOST}: overridden, what a packet expands to is bounded",
+        dict,
+        ("Transport._activate_inbound", "Transport._auth_trigger"),
+    ),
+    Attribute(
+        TRANSPORT,
         "_kex_info",
         f"{_HOST}: gets curve25519-sha256 under its RFC name",
         dict,

@@ -105,6 +105,12 @@ METHODS = (
     ),
     Method(
         TRANSPORT,
+        "_parse_ext_info",
+        f"{_HOST}: overridden, refuses a count that no packet holds",
+        "(self, msg)",
+    ),
+    Method(
+        TRANSPORT,
         "_parse_disconnect",
         f"{_HOST}: overridden, keeps the peer's code and words",
         "(self, m)",

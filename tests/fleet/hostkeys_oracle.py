@@ -51,7 +51,8 @@ class Oracle:
     @property
     def files(self) -> tuple[str, str, str]:
         """The user's two, and the system's."""
-        return tuple(str(self.folder / name) for name in ("user", "user2", "system"))
+        user, user2, system = (str(self.folder / name) for name in ("user", "user2", "system"))
+        return user, user2, system
 
     def write(self, contents: list[bytes]) -> None:
         for file, content in zip(self.files, contents, strict=True):

@@ -78,8 +78,8 @@ def servers(fleet, authorities, tmp_path_factory):
             authority = authorities / AUTHORITY_OF.get(name, "ca")
             subprocess.run(
                 [
-                    *("ssh-keygen", "-q", "-s", authority, "-I", f"id-{name}"),
-                    *(*CERTIFICATES[name], key.with_name("key.pub")),
+                    *("ssh-keygen", "-q", "-s", str(authority), "-I", f"id-{name}"),
+                    *map(str, (*CERTIFICATES[name], key.with_name("key.pub"))),
                 ],
                 check=True,
                 timeout=30,

@@ -199,6 +199,7 @@ class Announcing(Login):
         self.transport: paramiko.Transport | None = None
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
+        assert self.transport is not None
         self.transport.global_request("hostkeys-00@openssh.com", self.keys, wait=False)
         return super().check_channel_request(kind, chanid)
 

@@ -8,6 +8,7 @@ import asyncio
 import dataclasses
 import json
 from fnmatch import fnmatchcase
+from typing import Literal
 
 import pytest
 
@@ -26,12 +27,16 @@ from fleetctl.model.host import Host
 from fleetctl.model.result import HostResult
 from fleetctl.testing import ScriptedRemote
 
+Verdict = Literal["trusted", "unknown", "changed", "revoked"]
+
 A43, B43, C43 = "A" * 43, "B" * 43, "C" * 43
 MD5 = "47:75:8e:28:df:b9:a7:98:ed:e2:80:58:0c:a8:6d:2e"
 LINE_KEY = "AAAAC3NzaC1lZDI1NTE5AAAAINd0nxsCD3CnT/L6Enxu/VvrjOTXfS1xSWSai8pff3ve"
 
 
-def key(letter: str = "A", verdict: str = "unknown", key_type: str = "ssh-ed25519") -> ScannedKey:
+def key(
+    letter: str = "A", verdict: Verdict = "unknown", key_type: str = "ssh-ed25519"
+) -> ScannedKey:
     return ScannedKey(
         key_type=key_type,
         key=f"key-{letter}",
@@ -45,7 +50,9 @@ def key(letter: str = "A", verdict: str = "unknown", key_type: str = "ssh-ed2551
     )
 
 
-def host(*keys: ScannedKey, verdict: str | None = None, name: str = "[web1]:2222") -> ScannedHost:
+def host(
+    *keys: ScannedKey, verdict: Verdict | None = None, name: str = "[web1]:2222"
+) -> ScannedHost:
     return ScannedHost("web1.example.org", name, verdict or keys[0].verdict, "why", keys)
 
 
@@ -221,7 +228,7 @@ def test_a_check_fails_as_a_run_would(verdict, kind):
     """
     failure = check_failure(host(key("A", verdict)))
     assert (failure.kind if failure else None) == kind
-    assert failure is None or "fleetctl hostkeys" in failure.hint
+    assert failure is None or "fleetctl hostkeys" in (failure.hint or "")
 
 
 def test_hosts_with_one_key_are_found():

@@ -95,6 +95,7 @@ for number in range(100000):
         with subprocess.Popen(
             [sys.executable, "-c", script, str(file)], stdout=subprocess.PIPE
         ) as writer:
+            assert writer.stdout is not None
             writer.stdout.readline()
             size = file.stat().st_size
             while file.stat().st_size == size:
