@@ -14,7 +14,7 @@ from fleetctl.sinks.printer import Printer
 
 _STYLES: Mapping[str, Style] = {"ok": "ok", "warning": "changed", "failed": "failed"}
 _WORDS = {"warning": "warn", "skipped": "-"}
-_INDENT = " " * 26
+_INDENT = " " * 28
 
 
 class DoctorSink:

@@ -37,7 +37,7 @@ class _End:
 def local_forward(arguments: Arguments) -> Value:
     """``[address:]port`` or a path, and ``host:port`` or a path."""
     if len(arguments.up_to(2)) < 2 or not arguments.words[1]:
-        raise ValueError("Missing target argument.")
+        raise ValueError("Missing target argument; it is written as in 8080 host:80")
     return _parse(":".join(arguments.words), arguments, is_remote=False)
 
 

@@ -45,7 +45,7 @@ def next_word(text: str) -> tuple[str, str | None]:
     if text[at] == '"':
         end = text.find('"', at + 1)
         if end < 0:
-            raise ValueError("invalid quotes")
+            raise ValueError("invalid quotes; a double quote is not closed, or words touch it")
         return text[:at] + text[at + 1 : end], text[end + 1 :].lstrip(BLANKS)
     rest = text[at + 1 :].lstrip(BLANKS)
     if text[at] != "=" and rest.startswith("="):
@@ -116,7 +116,7 @@ def _scan_word(text: str, at: int) -> tuple[str, int]:
             letters.append(letter)
         at += 1
     if quote:
-        raise ValueError("invalid quotes")
+        raise ValueError("invalid quotes; a double quote is not closed, or words touch it")
     return "".join(letters), at
 
 

@@ -109,7 +109,7 @@ def parse_port(text: str) -> int:
     try:
         return socket.getservbyname(text, "tcp")
     except (OSError, ValueError):
-        raise ValueError(f"Bad port '{text}'.") from None
+        raise ValueError(f"Bad port '{text}'; a number from 1 to 65535 is expected") from None
 
 
 def parse_destination(text: str) -> Destination:
@@ -172,7 +172,7 @@ def _destination(text: str, user: str | None, host: str, port: str) -> Destinati
         raise ValueError(f'no host in "{text}"')
     number = parse_port(port) if port else None
     if number == 0:
-        raise ValueError(f"Bad port '{port}'.")
+        raise ValueError(f"Bad port '{port}'; a number from 1 to 65535 is expected")
     return Destination(_without_brackets(host), user, number)
 
 

@@ -99,7 +99,7 @@ def parse_line(text: str, reading: Reading) -> Line | None:
         return None
     name, raw = found
     if not raw:
-        raise ValueError(f'no argument after keyword "{name}"')
+        raise ValueError(f'no argument after keyword "{name}"; write its value behind it')
     words = split_words(raw)
     if name == "host":
         return Block(parse_host(words))

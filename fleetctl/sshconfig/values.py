@@ -78,7 +78,7 @@ def port(arguments: Arguments) -> Value:
     word = arguments.one()
     found = parse_port(word)
     if found == 0:
-        raise ValueError(f"Bad port '{word}'.")
+        raise ValueError(f"Bad port '{word}'; a number from 1 to 65535 is expected")
     return (str(found),)
 
 

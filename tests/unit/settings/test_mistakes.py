@@ -14,8 +14,8 @@ from tests.unit.cli.fakes import fleetctl
 #: What stands in line 2 of a file, and what the user reads.
 BAD_LINES = {
     "Prot 22": ["Bad configuration option: prot", "hint: did you mean Port?"],
-    "Port x": ["Port: Bad port 'x'."],
-    "Port 0": ["Port: Bad port '0'."],
+    "Port x": ["Port: Bad port 'x'; a number from 1 to 65535 is expected"],
+    "Port 0": ["Port: Bad port '0'; a number from 1 to 65535 is expected"],
     "ConnectTimeout soon": [
         'ConnectTimeout: invalid time value "soon"; "10" or "1m30s" would be one'
     ],
@@ -24,7 +24,7 @@ BAD_LINES = {
     ],
     "Compression maybe": ['Compression: unsupported option "maybe"; one of yes, no is expected'],
     "StrictHostKeyChecking perhaps": None,
-    "IdentityFile": ['no argument after keyword "identityfile"'],
+    "IdentityFile": ['no argument after keyword "identityfile"; write its value behind it'],
     "User a b": ["User: extra arguments at end of line: b"],
     'User "a': None,
     "ProxyJump a,,b": None,
