@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from fleetctl.cli.options import LoginOptions
 from fleetctl.cli.terminal import Person, Terminal
@@ -15,17 +16,11 @@ from fleetctl.model.challenge import Challenge, Prompt
 from fleetctl.model.errors import UsageError
 from fleetctl.model.host import Host
 from fleetctl.model.secret import Secret
-from fleetctl.secrets.reader import SecretReader
-from fleetctl.secrets.source import (
-    PromptRule,
-    SecretSource,
-    parse_prompt_rule,
-    parse_source,
-    read_secret_file,
-)
 from fleetctl.wiring import one_visible_line, visible_text
 
-__all__ = ["GivenSecrets", "given_secrets", "read_secret_file"]
+if TYPE_CHECKING:
+    from fleetctl.secrets.reader import SecretReader
+    from fleetctl.secrets.source import PromptRule, SecretSource
 
 #: Host variables that hold the login password. Source: Ansible's documentation.
 PASSWORD_VARIABLES = ("ansible_password", "ansible_ssh_pass", "ansible_ssh_password")
@@ -67,7 +62,15 @@ class GivenSecrets:
         self._is_for_one_host = is_for_one_host
         self._targets = targets
         self._asks_for_gateways = asks_for_gateways
-        self._reader = SecretReader(lambda question: person.ask(question, echo=False))
+        self._made_reader: SecretReader | None = None
+
+    @property
+    def _reader(self) -> SecretReader:
+        if self._made_reader is None:
+            from fleetctl.secrets.reader import SecretReader
+
+            self._made_reader = SecretReader(lambda text: self._person.ask(text, echo=False))
+        return self._made_reader
 
     async def password(self, host: Host, user: str) -> Secret | None:
         """
@@ -185,6 +188,8 @@ def given_secrets(
     def source(text: str | None, option: str) -> SecretSource | None:
         if text is None:
             return None
+        from fleetctl.secrets.source import parse_source, read_secret_file
+
         if text.startswith(("env:", "cmd:", "file:")):
             return parse_source(text, where=option, environ=environ, warn=warn)
         return read_secret_file(text, option=option, warn=warn)
@@ -195,11 +200,21 @@ def given_secrets(
         if login.ask_pass
         else source(login.password_file, "--password-file"),
         passphrase=source(login.identity_passphrase_file, "--identity-passphrase-file"),
-        rules=[parse_prompt_rule(text, environ=environ, warn=warn) for text in login.prompt],
+        rules=_read_rules(login.prompt, environ, warn),
         is_for_one_host=is_for_one_host,
         targets=targets,
         asks_for_gateways=login.ask_pass,
     )
+
+
+def _read_rules(
+    texts: Sequence[str], environ: Mapping[str, str], warn: Callable[[str], None]
+) -> list[PromptRule]:
+    if not texts:
+        return []
+    from fleetctl.secrets.source import parse_prompt_rule
+
+    return [parse_prompt_rule(text, environ=environ, warn=warn) for text in texts]
 
 
 def _ask_password(terminal: Terminal) -> Secret:

@@ -8,7 +8,6 @@ import asyncio
 
 from fleetctl.cli.errors import say
 from fleetctl.cli.options import TargetOptions
-from fleetctl.cli.secrets import read_secret_file
 from fleetctl.cli.terminal import Terminal
 from fleetctl.model.errors import UsageError
 from fleetctl.model.secret import Secret
@@ -45,6 +44,8 @@ def vault_secrets(targets: TargetOptions) -> list[tuple[str | None, Secret]]:
 
 def _secret(path: str, label: str, option: str) -> Secret:
     if path != PROMPT:
+        from fleetctl.secrets.source import read_secret_file
+
         return read_secret_file(path, option=option, warn=say)
     question = f"vault password ({label}): " if label else "vault password: "
     answer = asyncio.run(Terminal().ask(question, echo=False))

@@ -28,7 +28,6 @@ from fleetctl.ssh.host_verdict import (
     read_shown_key,
 )
 from fleetctl.ssh.known_hosts import lookup_names
-from fleetctl.ssh.known_hosts_file import NewHost
 from fleetctl.ssh.loop_transport import LoopTransport
 from fleetctl.ssh.public_key import MalformedKey, key_bits
 from fleetctl.ssh.seen_host_keys import SeenHostKeys, Sighting
@@ -255,6 +254,8 @@ class HostKeyCheck:
             return Judgement("trusted")
         file = settings.user_known_hosts_files[0]
         try:
+            from fleetctl.ssh.known_hosts_file import NewHost
+
             new = NewHost(names, (shown.blob,), settings.hash_known_hosts)
             found = await self.learner.learn(file, new)
         except ValueError as error:

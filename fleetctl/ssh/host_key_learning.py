@@ -2,16 +2,20 @@
 Writing keys down while many hosts are connected to: whoever comes during a write shares the next.
 
 A file is read again before each write, so that one write per host would take longer with each host.
+What writes is imported when there is something to write: most runs learn nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fleetctl.ssh.blocking import in_thread
 from fleetctl.ssh.host_verdict import Judgement
-from fleetctl.ssh.known_hosts_file import NewHost, check_name, learn_hosts
+
+if TYPE_CHECKING:
+    from fleetctl.ssh.known_hosts_file import NewHost
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,8 @@ class HostKeyLearner:
             OSError: The file cannot be written.
             ValueError: The name cannot stand in a line.
         """
+        from fleetctl.ssh.known_hosts_file import check_name
+
         check_name(host.names[0])
         done: asyncio.Future[Judgement] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(file, []).append(_Waiting(host, done))
@@ -62,6 +68,8 @@ class HostKeyLearner:
 
 async def _write_batch(file: str, batch: list[_Waiting]) -> None:
     try:
+        from fleetctl.ssh.known_hosts_file import learn_hosts
+
         found = await in_thread(learn_hosts, file, [waiting.host for waiting in batch])
     except OSError as error:
         for waiting in batch:

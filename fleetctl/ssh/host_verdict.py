@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from fleetctl.ssh.host_certificate import (
     AUTHORITY_SIGNATURES,
@@ -22,7 +22,9 @@ from fleetctl.ssh.host_certificate import (
 from fleetctl.ssh.identity import fingerprint
 from fleetctl.ssh.known_hosts import KnownHosts, KnownKey, load_known_hosts
 from fleetctl.ssh.public_key import CERTIFICATE_SUFFIX, MalformedKey, check_public_key, key_type_of
-from fleetctl.ssh.revocation import RevokedHostKeys, load_revoked_host_keys
+
+if TYPE_CHECKING:
+    from fleetctl.ssh.revocation import RevokedHostKeys
 
 Verdict = Literal["trusted", "unknown", "changed", "revoked"]
 
@@ -51,7 +53,7 @@ class HostKeyFiles:
     """What the files of a host's settings know about keys."""
 
     known: KnownHosts = field(default_factory=KnownHosts)
-    revoked: RevokedHostKeys = field(default_factory=RevokedHostKeys)
+    revoked: RevokedHostKeys | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,10 @@ class Question:
 
 def load_host_key_files(known: Sequence[str], revoked: Sequence[str]) -> HostKeyFiles:
     """Read known_hosts files, the user's first, and revocation lists. Blocks; never raises."""
+    if not revoked:
+        return HostKeyFiles(load_known_hosts(known))
+    from fleetctl.ssh.revocation import load_revoked_host_keys
+
     return HostKeyFiles(load_known_hosts(known), load_revoked_host_keys(revoked))
 
 

@@ -12,13 +12,13 @@ import asyncio
 import logging
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from fleetctl.ssh.blocking import in_thread
 from fleetctl.ssh.host_certificate import is_certificate
 from fleetctl.ssh.host_key_check import HostKeyCheck
 from fleetctl.ssh.host_verdict import Judgement, blob_type_of
 from fleetctl.ssh.identity import ssh_string
-from fleetctl.ssh.known_hosts_file import Standing, add_keys, standing_of
 from fleetctl.ssh.loop_transport import LoopTransport
 from fleetctl.ssh.public_key import (
     BlobReader,
@@ -33,6 +33,9 @@ PROVE = "hostkeys-prove-00@openssh.com"
 MAX_KEYS = 32
 #: A command may be over before the proof has come; this long it is waited for.
 FINISH_LIMIT_S = 2.0
+
+if TYPE_CHECKING:
+    from fleetctl.ssh.known_hosts_file import Standing
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +95,8 @@ class HostKeyUpdate:
         if not held:
             return
         files = settings.user_known_hosts_files
+        from fleetctl.ssh.known_hosts_file import standing_of
+
         standing = await in_thread(standing_of, files, name, held)
         new = [blob for blob in held if blob not in standing.known]
         if standing.reason or not (new or standing.old):
@@ -111,6 +116,8 @@ class HostKeyUpdate:
             self._check.files.known.learn(name, key_type_of(blob), blob, files[0])
 
     def _write_down(self, name: str, new: Sequence[bytes], standing: Standing) -> None:
+        from fleetctl.ssh.known_hosts_file import add_keys
+
         settings = self._check.host.settings
         for number, file in enumerate(settings.user_known_hosts_files):
             if number and not os.path.exists(os.path.expanduser(file)):

@@ -8,13 +8,13 @@ import asyncio
 
 import pytest
 
-from fleetctl.cli.secrets import PASSWORD_VARIABLES, GivenSecrets, read_secret_file
+from fleetctl.cli.secrets import PASSWORD_VARIABLES, GivenSecrets
 from fleetctl.model.challenge import Challenge, Prompt
 from fleetctl.model.errors import UsageError
 from fleetctl.model.host import Host
 from fleetctl.model.secret import Secret
 from fleetctl.model.settings import HostSettings
-from fleetctl.secrets.source import AskPerson, Command, PromptRule
+from fleetctl.secrets.source import AskPerson, Command, PromptRule, read_secret_file
 from tests.unit.cli.fakes import FakeEngine, fleetctl
 
 
