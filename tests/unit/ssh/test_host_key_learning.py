@@ -8,7 +8,7 @@ import asyncio
 
 import pytest
 
-from fleetctl.ssh import host_key_learning
+from fleetctl.ssh import known_hosts_file
 from fleetctl.ssh.host_key_learning import HostKeyLearner
 from fleetctl.ssh.identity import ssh_string
 from fleetctl.ssh.known_hosts import load_known_hosts
@@ -32,7 +32,7 @@ def test_S13_hosts_that_come_together_are_written_together(tmp_path, monkeypatch
         writes.append(len(hosts))
         return learn_hosts(path, hosts)
 
-    monkeypatch.setattr(host_key_learning, "learn_hosts", learn)
+    monkeypatch.setattr(known_hosts_file, "learn_hosts", learn)
 
     async def main():
         learner = HostKeyLearner()
