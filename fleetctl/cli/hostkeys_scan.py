@@ -18,7 +18,7 @@ from fleetctl import wiring
 from fleetctl.cli.drive import Drive
 from fleetctl.cli.errors import say
 from fleetctl.cli.invocation import Invocation
-from fleetctl.cli.options import LoginOptions, TargetOptions, form_option
+from fleetctl.cli.options import EFFORT, LoginOptions, TargetOptions, form_option
 from fleetctl.cli.perform import fit_open_files, make_run_id, render_label
 from fleetctl.cli.secrets import given_secrets
 from fleetctl.cli.state import seen_host_keys_file
@@ -29,7 +29,7 @@ from fleetctl.model.events import Event, HostFinished, Notice
 from fleetctl.model.failure import exit_code_of
 from fleetctl.model.host import Host
 from fleetctl.model.result import HostResult
-from fleetctl.model.run import DEFAULT_FORKS, Assignment, Limits, Run
+from fleetctl.model.run import Assignment, Limits, Run
 from fleetctl.wiring.hostkeys import ScanHostKeys, open_scanner
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -47,23 +47,7 @@ class ScanOptions:
 
 
 _SCAN = (
-    click.option(
-        "-f",
-        "--forks",
-        type=click.IntRange(min=1),
-        default=DEFAULT_FORKS,
-        show_default=True,
-        metavar="N",
-        help="Most hosts at once.",
-    ),
-    click.option(
-        "--retries",
-        type=click.IntRange(min=0),
-        default=0,
-        show_default=True,
-        metavar="N",
-        help="Try a host again that could not be reached.",
-    ),
+    *EFFORT,
     form_option,
 )
 

@@ -255,7 +255,8 @@ _LOGIN = (
     ),
 )
 
-_RUN = (
+#: How hard to push.
+EFFORT = (
     click.option(
         "-f",
         "--forks",
@@ -273,6 +274,10 @@ _RUN = (
         metavar="N",
         help="Try a host again while nothing has run on it.",
     ),
+)
+
+_RUN = (
+    *EFFORT,
     click.option(
         "--format",
         type=click.Choice(("auto", "stream", "gather", "oneline", "json", "ndjson")),
