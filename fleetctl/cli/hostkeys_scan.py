@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-import click
-
 from fleetctl import wiring
 from fleetctl.cli.drive import Drive
 from fleetctl.cli.errors import say
