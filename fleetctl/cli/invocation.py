@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from fleetctl.model.events import Event
     from fleetctl.model.host import Host
-    from fleetctl.model.ports import SecretProvider
+    from fleetctl.model.ports import RunSecrets
     from fleetctl.model.run import Run
 
 
@@ -59,7 +59,7 @@ class OpenEngine(Protocol):
     def __call__(
         self,
         *,
-        secrets: SecretProvider,
+        secrets: RunSecrets,
         ask_host_key: Callable[[UnknownHostKey], Awaitable[bool]] | None,
         warn: Callable[[str], None],
         live_output: bool,

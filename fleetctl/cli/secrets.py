@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 
 #: Host variables that hold the login password. Source: Ansible's documentation.
 PASSWORD_VARIABLES = ("ansible_password", "ansible_ssh_pass", "ansible_ssh_password")
+BECOME_PASSWORD_VARIABLES = ("ansible_become_password", "ansible_become_pass")
 
 
 class GivenSecrets:
     """
-    The `SecretProvider` of the command line.
+    The `RunSecrets` of the command line.
 
     A passphrase file answers for all identity files. Without one the person is asked, as often as
     the connection layer wants to know.
@@ -85,13 +86,7 @@ class GivenSecrets:
             return await self._reader.read(
                 self._password, question="login password: ", tokens=_tokens(host, user)
             )
-        for name in PASSWORD_VARIABLES:
-            value = host.vars.get(name)
-            if isinstance(value, Secret):
-                return value
-            if isinstance(value, str) and value:
-                return Secret(value)
-        return None
+        return _variable(host, PASSWORD_VARIABLES)
 
     async def _password_of_gateway(self, host: Host, user: str) -> Secret | None:
         if not self._asks_for_gateways or host.settings.batch_mode:
@@ -146,6 +141,15 @@ class GivenSecrets:
                 return None
             found.append(answer)
         return found
+
+    async def become_password(self, host: Host, user: str) -> Secret | None:
+        """Return the password to become another user on the host: its own variable, or None."""
+        return _variable(host, BECOME_PASSWORD_VARIABLES)
+
+    async def secret(self, host: Host, source: str) -> Secret | None:
+        """Return a secret of the host that an operation names: ``var:NAME``."""
+        kind, _, name = source.partition(":")
+        return _variable(host, (name,)) if kind == "var" else None
 
     def _rule_for(self, prompt: Prompt, challenge: Challenge) -> PromptRule | None:
         if challenge.attempt > 0:
@@ -229,6 +233,17 @@ def _ask_password(terminal: Terminal) -> Secret:
     if not answer:
         raise UsageError("--ask-pass: no password was given")
     return Secret(answer)
+
+
+def _variable(host: Host, names: Sequence[str]) -> Secret | None:
+    """Return the first of the variables that the host has."""
+    for name in names:
+        value = host.vars.get(name)
+        if isinstance(value, Secret):
+            return value
+        if isinstance(value, str) and value:
+            return Secret(value)
+    return None
 
 
 def _tokens(host: Host, user: str) -> Mapping[str, str]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fleetctl.model.failure import Failure, status_of
-from fleetctl.model.operation import DEFAULT_MAX_OUTPUT_BYTES, ExecRequest
+from fleetctl.model.operation import DEFAULT_MAX_OUTPUT_BYTES, ExecRequest, Pty
 from fleetctl.model.remote import Remote
 from fleetctl.model.result import ExecResult, Outcome
 
@@ -59,7 +59,7 @@ class Command:
             stdin=self.stdin,
             timeout_s=self.timeout_s,
             max_output_bytes=self.max_output_bytes,
-            pty=self.pty,
+            pty=Pty() if self.pty else None,
         )
 
     async def run(self, remote: Remote, *, check: bool) -> Outcome:

@@ -7,9 +7,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
+from secrets import token_hex
 from time import monotonic
 
 from fleetctl.engine.ending import Ending
@@ -20,7 +20,7 @@ from fleetctl.model.events import Stream
 from fleetctl.model.failure import Failure, status_of
 from fleetctl.model.host import Host
 from fleetctl.model.operation import Operation
-from fleetctl.model.ports import Journal
+from fleetctl.model.ports import Journal, OperationSecrets
 from fleetctl.model.result import HostResult, Outcome
 from fleetctl.model.run import Assignment
 from fleetctl.model.trace import Trace, Turn
@@ -68,6 +68,7 @@ async def attempt(  # noqa: PLR0913 - all that a run knows of a host
     on_output: Callable[[Stream, bytes], None] | None = None,
     on_retry: RetryCallback | None = None,
     turn: Turn | None = None,
+    secrets: OperationSecrets | None = None,
 ) -> HostResult:
     """
     Run an assignment and return its result, whatever happens; being cancelled is a result too.
@@ -77,6 +78,7 @@ async def attempt(  # noqa: PLR0913 - all that a run knows of a host
 
     Args:
         turn: Lent while the host waits; it may be lent still when this returns.
+        secrets: What operations may ask for; None if there is nothing.
     """
     host = assignment.host
     started_at, started = datetime.now(UTC), monotonic()
@@ -84,7 +86,7 @@ async def attempt(  # noqa: PLR0913 - all that a run knows of a host
     while True:
         attempts += 1
         trace = Trace(turn=turn)
-        remote = PooledRemote(host, trace, pool, journal, on_output)
+        remote = PooledRemote(host, trace, pool, journal, on_output, secrets)
         outcome = await _try_once(assignment.operation, remote, trace, ending, check=check)
         failure = outcome.failure
         if failure is not None and failure.retryable and trace.ran == "no" and attempts <= retries:
@@ -154,7 +156,7 @@ def _cancelled(trace: Trace, ending: Ending) -> Outcome:
 
 
 def _bug(host: Host, bug: BaseException) -> Failure:
-    incident = secrets.token_hex(4)
+    incident = token_hex(4)
     log.error("incident %s on %s", incident, host.name, exc_info=bug)
     text = next(iter(str(bug).splitlines()), "")[:MAX_BUG_CHARACTERS]
     return Failure(

@@ -29,7 +29,7 @@ from fleetctl.model.events import (
 )
 from fleetctl.model.failure import Failure
 from fleetctl.model.host import Host
-from fleetctl.model.ports import Connector, Journal
+from fleetctl.model.ports import Connector, Journal, OperationSecrets
 from fleetctl.model.result import HostResult
 from fleetctl.model.run import (
     DEFAULT_HANDSHAKES_PER_ENDPOINT,
@@ -52,6 +52,7 @@ class LocalEngine:
             after use.
         live_output: Yield an `Output` event for each piece of output as it comes.
         journal: Told before a command leaves.
+        secrets: What operations may ask for.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class LocalEngine:
         keep_connections: int = 256,
         live_output: bool = False,
         journal: Journal | None = None,
+        secrets: OperationSecrets | None = None,
         max_handshakes: int = DEFAULT_MAX_HANDSHAKES,
         handshakes_per_endpoint: int = DEFAULT_HANDSHAKES_PER_ENDPOINT,
     ) -> None:
@@ -68,6 +70,7 @@ class LocalEngine:
         self._pool = Pool(connector, gate, keep=keep_connections)
         self._live_output = live_output
         self._journal = journal
+        self._secrets = secrets
         self._runs: list[_RunState] = []
 
     async def execute(self, run: Run) -> AsyncGenerator[Event, None]:
@@ -80,7 +83,9 @@ class LocalEngine:
         Raises:
             ValueError: A host has two assignments; nothing was started.
         """
-        state = _RunState(run, self._pool, self._journal, live_output=self._live_output)
+        state = _RunState(
+            run, self._pool, self._journal, self._secrets, live_output=self._live_output
+        )
         self._runs.append(state)
         try:
             async with aclosing(state.events()) as events:
@@ -115,12 +120,21 @@ class LocalEngine:
 class _RunState:
     """One run while it is running: workers put events into a buffer, `events` takes them out."""
 
-    def __init__(self, run: Run, pool: Pool, journal: Journal | None, *, live_output: bool) -> None:
+    def __init__(
+        self,
+        run: Run,
+        pool: Pool,
+        journal: Journal | None,
+        secrets: OperationSecrets | None,
+        *,
+        live_output: bool,
+    ) -> None:
         self.run = run
         self.ending = Ending()
         self.in_flight: dict[str, None] = {}
         self._pool = pool
         self._journal = journal
+        self._secrets = secrets
         self._live_output = live_output
         self._buffer: deque[Event] = deque()
         self._wake: asyncio.Future[None] | None = None
@@ -262,6 +276,7 @@ class _RunState:
             check=self.run.check,
             retries=self.run.limits.retries,
             journal=self._journal,
+            secrets=self._secrets,
             on_output=self._output_of(assignment.host) if self._live_output else None,
             on_retry=self._note_retry,
             turn=place,

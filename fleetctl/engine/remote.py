@@ -13,8 +13,9 @@ from fleetctl.model.events import Stream
 from fleetctl.model.finding import Finding
 from fleetctl.model.host import Host
 from fleetctl.model.operation import ExecRequest, ShellScript
-from fleetctl.model.ports import Journal, Link
+from fleetctl.model.ports import Journal, Link, OperationSecrets
 from fleetctl.model.result import ExecResult
+from fleetctl.model.secret import Secret
 from fleetctl.model.trace import Trace
 
 
@@ -28,12 +29,14 @@ class PooledRemote:
         pool: Pool,
         journal: Journal | None,
         on_output: Callable[[Stream, bytes], None] | None,
+        secrets: OperationSecrets | None = None,
     ) -> None:
         self._host = host
         self._trace = trace
         self._pool = pool
         self._journal = journal
         self._on_output = on_output
+        self._secrets = secrets
         self._link: Link | None = None
         # The connection if it was taken from the pool, and not made for this operation.
         self._idle_link: Link | None = None
@@ -66,7 +69,26 @@ class PooledRemote:
             link = await self._linked(open_session=True)
 
     async def shell(self, script: ShellScript) -> ExecResult:
-        raise FleetError("session.no_shell", "login shells are not driven by this version")
+        return await self.exec(
+            ExecRequest(
+                "",
+                is_shell=True,
+                stdin=script.script,
+                env=script.env,
+                pty=script.pty,
+                timeout_s=script.timeout_s,
+                max_output_bytes=script.max_output_bytes,
+                dialogue=script.dialogue,
+            )
+        )
+
+    async def become_password(self, user: str) -> Secret | None:
+        if self._secrets is None:
+            return None
+        return await self._secrets.become_password(self._host, user)
+
+    async def secret(self, source: str) -> Secret | None:
+        return None if self._secrets is None else await self._secrets.secret(self._host, source)
 
     async def _linked(self, *, open_session: bool) -> Link:
         async with self._linking:

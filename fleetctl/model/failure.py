@@ -25,7 +25,8 @@ KINDS: frozenset[str] = frozenset(
     session.refused session.no_shell session.lost session.no_status
     pty.refused exec.refused forward.refused forward.bind
     exec.nonzero exec.signal exec.timeout
-    become.denied become.timeout expect.timeout
+    become.denied become.timeout become.unavailable
+    expect.timeout expect.eof expect.failed
     run.max_fail run.cancelled
     worker.lost operation.bug
     """.split()

@@ -9,11 +9,35 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from fleetctl.model.dialogue import Dialogue
     from fleetctl.model.remote import Remote
     from fleetctl.model.result import Outcome
 
 #: Bytes kept per stream and host unless told otherwise; half head, half tail.
 DEFAULT_MAX_OUTPUT_BYTES = 16 * 1024 * 1024
+
+
+#: Terminal modes by opcode: ECHO (53) and ONLCR (72) off, so that output is what a program wrote.
+#: Source: RFC 4254 section 8.
+QUIET_MODES: Mapping[int, int] = {53: 0, 72: 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Pty:
+    """
+    A pseudo-terminal to ask for.
+
+    Attributes:
+        term: Its type, for TERM.
+        modes: Opcode -> value; those missing are the server's.
+
+    Source: RFC 4254 section 6.2.
+    """
+
+    term: str = "dumb"
+    columns: int = 80
+    rows: int = 24
+    modes: Mapping[int, int] = field(default_factory=lambda: QUIET_MODES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +49,14 @@ class ExecRequest:
         command: Sent exactly as it is; the login shell of the host interprets it.
         is_subsystem: ``command`` is the name of a subsystem of the SSH server instead, such as
             ``sftp``; no shell sees it, and EOF is sent when it has answered.
+        is_shell: The user's login shell is started instead, and ``command`` is empty.
         stdin: Bytes to send before EOF; EOF is sent at once when empty.
         env: Sent as ``env`` channel requests; sshd drops names it does not accept.
         timeout_s: Limit for the command, None for none.
         max_output_bytes: Kept per stream; head and tail are kept when there is more.
-        pty: Ask for a pseudo-terminal (merges stderr into stdout).
+        pty: Ask for this pseudo-terminal (merges stderr into stdout).
+        dialogue: Talks to the program first; ``stdin`` is sent when it is done. Not for a
+            subsystem.
 
     Source: RFC 4254 sections 6.2-6.5.
     """
@@ -39,8 +66,10 @@ class ExecRequest:
     env: Mapping[str, str] = field(default_factory=dict)
     timeout_s: float | None = None
     max_output_bytes: int = DEFAULT_MAX_OUTPUT_BYTES
-    pty: bool = False
+    pty: Pty | None = None
     is_subsystem: bool = False
+    is_shell: bool = False
+    dialogue: Dialogue | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +79,16 @@ class ShellScript:
 
     Attributes:
         script: Bytes for the shell's standard input, EOF after them.
+        env: Sent as ``env`` channel requests; sshd drops names it does not accept.
+        dialogue: Talks to the shell first; ``script`` is sent when it is done.
     """
 
     script: bytes
-    pty: bool = False
+    pty: Pty | None = None
     timeout_s: float | None = None
     max_output_bytes: int = DEFAULT_MAX_OUTPUT_BYTES
+    env: Mapping[str, str] = field(default_factory=dict)
+    dialogue: Dialogue | None = None
 
 
 class Operation(Protocol):

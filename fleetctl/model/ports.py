@@ -40,7 +40,7 @@ class Sink(Protocol):
 
 
 class SecretProvider(Protocol):
-    """Where passwords and passphrases come from; each is asked for at most once."""
+    """Where passwords and passphrases of logins come from; each is asked for at most once."""
 
     async def password(self, host: Host, user: str) -> Secret | None:
         """Return the login password, or None if there is none to offer."""
@@ -63,6 +63,22 @@ class SecretProvider(Protocol):
         one that was wrong. The questions are the host's words: bounded, not escaped.
         """
         ...
+
+
+class OperationSecrets(Protocol):
+    """Where the secrets that operations need come from; each is asked for at most once."""
+
+    async def become_password(self, host: Host, user: str) -> Secret | None:
+        """Return the password with which to become that user there; see `Remote`."""
+        ...
+
+    async def secret(self, host: Host, source: str) -> Secret | None:
+        """Return a secret that an operation names by its source; see `Remote`."""
+        ...
+
+
+class RunSecrets(SecretProvider, OperationSecrets, Protocol):
+    """Everything a run may ask for."""
 
 
 class Link(Protocol):

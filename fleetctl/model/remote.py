@@ -11,6 +11,7 @@ from fleetctl.model.finding import Finding
 from fleetctl.model.host import Host
 from fleetctl.model.operation import ExecRequest, ShellScript
 from fleetctl.model.result import ExecResult
+from fleetctl.model.secret import Secret
 
 
 class Remote(Protocol):
@@ -35,6 +36,25 @@ class Remote(Protocol):
 
     async def shell(self, script: ShellScript) -> ExecResult:
         """Feed the login shell; same errors as `exec`."""
+        ...
+
+    async def become_password(self, user: str) -> Secret | None:
+        """
+        Return the password with which to become that user on the host, or None.
+
+        Raises:
+            FleetError: ``become.unavailable``: the program that knows it failed.
+        """
+        ...
+
+    async def secret(self, source: str) -> Secret | None:
+        """
+        Return a secret that an operation names by its source, or None if it cannot be had.
+
+        Args:
+            source: ``prompt``, ``file:PATH``, ``env:NAME``, ``cmd:COMMAND``, or ``var:NAME`` for a
+                variable of the host.
+        """
         ...
 
     async def connect(self, findings: list[Finding] | None = None) -> Mapping[str, object]:

@@ -32,6 +32,9 @@ class ExecResult:
         output_complete: False if the stream had not ended when the result was made (a child in the
             background keeps stdout open, or the link was lost).
         duration_s: From sending the request to the end.
+        gone: None if the command ended by itself; else it was ended from here, and True if none of
+            its processes is left on the host, False if some may be.
+        refused_env: Variables the server did not take.
 
     Source: RFC 4254 section 6.10.
     """
@@ -45,6 +48,8 @@ class ExecResult:
     truncated: bool = False
     output_complete: bool = True
     duration_s: float = 0.0
+    gone: bool | None = None
+    refused_env: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

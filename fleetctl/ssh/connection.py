@@ -9,15 +9,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
 
 from fleetctl.model.errors import FleetError
-from fleetctl.model.events import Stream
 from fleetctl.model.host import Host
 from fleetctl.model.operation import ExecRequest
 from fleetctl.model.result import ExecResult, Ran
 from fleetctl.model.trace import Trace
-from fleetctl.ssh.agent_forwarding import REQUEST_NAME, AgentForwarding
+from fleetctl.ssh.agent_forwarding import AgentForwarding
+from fleetctl.ssh.execution import Execution
 from fleetctl.ssh.login_report import LoginReport
 from fleetctl.ssh.loop_transport import LoopTransport
-from fleetctl.ssh.pump import send_at_once, send_stdin
 from fleetctl.ssh.session import OutputCallback, Session
 from fleetctl.ssh.wire import GatewayLost
 
@@ -121,28 +120,32 @@ class SshConnection:
 
         Raises:
             FleetError: ``session.refused``, ``exec.refused``, ``pty.refused`` if it did not start;
-                ``exec.timeout``, ``session.lost``, ``session.no_status`` with what came till then.
+                ``exec.timeout``, ``session.lost``, ``session.no_status`` with what came till then;
+                what the request's dialogue raised, the command ended.
         """
         session = await self._open_session(trace)
-        self._mark(is_interactive=request.pty)
+        self._mark(is_interactive=request.pty is not None)
         self._watch(+1)
         started = monotonic()
-        stdin: asyncio.Task[None] | None = None
+        execution = Execution(session, request, on_output)
         before = trace.ran  # by an earlier command of the same operation
         try:
-            if request.is_subsystem:
-                on_output = _eof_after_answer(session, on_output)
-            session.collect(request.max_output_bytes, on_output)
-            if request.pty:
-                await self._get_terminal(session)
+            if request.pty is not None:
+                limit_s = self.host.settings.connect_timeout_s
+                await execution.get_terminal(request.pty, limit_s)
             if not session.ended.done():
                 trace.ran = "unknown"
-                stdin = self._start(session, request)
-            if request.timeout_s is None:
-                await session.ended
-            else:
-                await asyncio.wait((session.ended,), timeout=request.timeout_s)
-            if not session.ended.done():
+                env = self.host.settings.set_env
+                execution.start(
+                    {**env, **request.env} if request.env else env,
+                    forward_agent=self._agent_forwarding is not None,
+                )
+            try:
+                is_in_time = await execution.follow()
+            except FleetError as error:  # the dialogue's
+                await self._give_up(session, trace, error, before=before, started=started)
+                raise
+            if not is_in_time:
                 await self._end_remote(session)
                 trace.command_s = monotonic() - started
                 trace.ran = "yes" if session.accepted or session.has_ending else "unknown"
@@ -157,9 +160,8 @@ class SshConnection:
             raise
         finally:
             self._watch(-1)
-            if stdin is not None:
-                stdin.cancel()
             session.close()
+            await execution.close()
 
     async def close(self) -> None:
         """End the connection; what was written is still sent."""
@@ -221,36 +223,22 @@ class SshConnection:
             self._transport.forget_channel(session.channel)
             raise
 
-    async def _get_terminal(self, session: Session) -> None:
-        """Ask for a terminal and wait for the answer: without one the command must not start."""
-        # Terminal modes: ECHO and ONLCR off, so that output is what the program wrote.
-        modes = b"\x35\0\0\0\0" + b"\x48\0\0\0\0" + b"\0"
-        session.request("pty-req", "dumb", 80, 24, 0, 0, modes)
-        limit_s = self.host.settings.connect_timeout_s
-        try:
-            async with asyncio.timeout(limit_s):
-                await session.answered.wait()
-        except TimeoutError:
-            raise FleetError(
-                "pty.refused", f"no answer to the pty-req request within {limit_s:g} s"
-            ) from None
+    async def _give_up(
+        self, session: Session, trace: Trace, error: FleetError, *, before: Ran, started: float
+    ) -> None:
+        """
+        End a program whose dialogue has failed.
 
-    def _start(self, session: Session, request: ExecRequest) -> asyncio.Task[None] | None:
-        """Send environment, command and standard input in one flight, waiting for no answer."""
-        channel = session.channel
-        if self._agent_forwarding is not None:
-            channel.request(REQUEST_NAME, want_reply=False)
-        for name, value in {**self.host.settings.set_env, **request.env}.items():
-            channel.request("env", name, value, want_reply=False)
-        kind = "subsystem" if request.is_subsystem else "exec"
-        session.request(kind, request.command.encode("utf-8", "surrogateescape"))
-        eof = not request.is_subsystem
-        sent = send_at_once(session, memoryview(request.stdin))
-        if sent == len(request.stdin):
-            if eof:
-                channel.write_eof()
-            return None
-        return asyncio.ensure_future(send_stdin(session, request.stdin[sent:], eof=eof))
+        Raises:
+            FleetError: What had gone wrong with the session before: that is the reason then.
+        """
+        if not session.ended.done():
+            await self._end_remote(session)
+        trace.command_s = monotonic() - started
+        if session.refused is not None or session.lost:
+            self._finished(session, trace, before)
+        trace.ran = before if error.failure.phase == "become" else "yes"
+        error.result = session.result(trace.command_s)
 
     def _finished(self, session: Session, trace: Trace, before: Ran) -> ExecResult:
         if session.bug is not None:
@@ -334,21 +322,6 @@ class SshConnection:
             self._asked_at = now
             self._transport.request_global("keepalive@openssh.com")
         self._keepalive = self._transport.loop.call_later(interval_s, self._ask_alive)
-
-
-def _eof_after_answer(session: Session, on_output: OutputCallback | None) -> OutputCallback:
-    """End the input of a subsystem when it has answered: sftp-server forgets its answer else."""
-    is_first = True
-
-    def pass_on(stream: Stream, data: bytes) -> None:
-        nonlocal is_first
-        if is_first:
-            is_first = False
-            session.channel.write_eof()
-        if on_output is not None:
-            on_output(stream, data)
-
-    return pass_on
 
 
 def _session_refused(answer: tuple[int, str]) -> FleetError:

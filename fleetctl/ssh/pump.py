@@ -11,6 +11,10 @@ from fleetctl.ssh.session import Session
 #: Sent at most this much before others on the loop have their turn.
 BURST_BYTES = 256 * 1024
 
+#: The end-of-file character of a terminal. Source: POSIX.1-2017, General Terminal Interface,
+#: 11.1.9: it ends the input only at the beginning of a line, and else hands over what was typed.
+VEOF = b"\x04"
+
 
 def send_at_once(session: Session, data: memoryview) -> int:
     """Send what fits into the window and one burst now; return how much that was."""
@@ -23,9 +27,9 @@ def send_at_once(session: Session, data: memoryview) -> int:
     return sent
 
 
-async def send_stdin(session: Session, data: bytes, *, eof: bool = True) -> None:
+async def send_stdin(session: Session, data: bytes | memoryview) -> None:
     """
-    Send all bytes, then EOF if wanted; return early if the session has ended.
+    Send all bytes; return early if the session has ended.
 
     Source: RFC 4254 section 5.2.
     """
@@ -38,7 +42,10 @@ async def send_stdin(session: Session, data: bytes, *, eof: bool = True) -> None
             await session.transport.writable()
         elif rest and not sent:
             await session.window.wait()
-        else:
+        elif rest:
             await asyncio.sleep(0)
-    if eof:
-        session.channel.write_eof()
+
+
+def end_of_typing(last: bytes) -> bytes:
+    """Return the characters that mean EOF to a terminal after these bytes."""
+    return VEOF if not last or last.endswith(b"\n") else VEOF * 2

@@ -23,6 +23,9 @@ from fleetctl.ssh.loop_transport import LoopTransport
 DRAIN_S = 2.0
 MAX_DRAIN_S = 10.0
 
+#: Before the name of a variable, among the requests that wait for an answer.
+_ENV = "env "
+
 OutputCallback = Callable[[StreamName, bytes], None]
 
 
@@ -37,6 +40,8 @@ class Session:
         answered: Set when the server has answered a request.
         accepted: The server said it started the command.
         bug: What the listener of `collect` raised, or None.
+        refused_env: Variables the server did not take.
+        gone: See `fleetctl.model.result.ExecResult`.
     """
 
     def __init__(self, transport: LoopTransport) -> None:
@@ -51,10 +56,14 @@ class Session:
         self.exit_status: int | None = None
         self.exit_signal: str | None = None
         self.eof = False
+        self.refused_env: list[str] = []
+        self.gone: bool | None = None
         self._requests: deque[str] = deque()
         self._stdout = Collector(0)
         self._stderr = Collector(0)
         self._on_output: OutputCallback | None = None
+        self._diverted: OutputCallback | None = None
+        self._is_paused = False
         self._drain: asyncio.TimerHandle | None = None
         self._drain_ends = 0.0
         self.channel: LoopChannel = transport.open_loop_channel("session", self)
@@ -64,6 +73,31 @@ class Session:
         self._stdout = Collector(max_output_bytes)
         self._stderr = Collector(max_output_bytes)
         self._on_output = on_output
+
+    def divert(self, receive: OutputCallback | None) -> None:
+        """Give what arrives to somebody else, who may `keep` it; None ends that."""
+        self._diverted = receive
+
+    def keep(self, stream: StreamName, data: bytes) -> None:
+        """Collect these bytes as output."""
+        (self._stdout if stream == "stdout" else self._stderr).add(data)
+        if self._on_output is not None:
+            self._on_output(stream, data)
+
+    def pause_reading(self) -> None:
+        """Stop giving the host window; nothing is waited for in vain meanwhile."""
+        self._is_paused = True
+        self.channel.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._is_paused:
+            self._is_paused = False
+            self.channel.resume_reading()
+
+    def set_env(self, name: str, value: str) -> None:
+        """Ask for an environment variable; if refused, its name is noted in `refused_env`."""
+        self._requests.append(_ENV + name)
+        self.channel.request("env", name, value, want_reply=True)
 
     def request(self, name: str, *fields: bytes | str | int | bool) -> None:
         """Send a request whose answer is noted in `refused`."""
@@ -88,6 +122,8 @@ class Session:
             truncated=self._stdout.truncated or self._stderr.truncated,
             output_complete=self.eof and not self.lost,
             duration_s=duration_s,
+            gone=self.gone,
+            refused_env=tuple(self.refused_env),
         )
 
     @property
@@ -102,9 +138,10 @@ class Session:
     # -- Receiver
 
     def data_received(self, stream: StreamName, data: bytes) -> None:
-        (self._stdout if stream == "stdout" else self._stderr).add(data)
-        if self._on_output is not None:
-            self._on_output(stream, data)
+        if self._diverted is None:
+            self.keep(stream, data)
+        else:
+            self._diverted(stream, data)
         if self._drain is not None:
             self._start_drain()
 
@@ -127,12 +164,22 @@ class Session:
         if self._drain is not None:
             self._drain.cancel()
         loop = self.transport.loop
-        self._drain = loop.call_at(min(loop.time() + DRAIN_S, self._drain_ends), self.close)
+        self._drain = loop.call_at(min(loop.time() + DRAIN_S, self._drain_ends), self._drained)
+
+    def _drained(self) -> None:
+        if self._is_paused:  # more may be there, and we do not take it
+            self._drain_ends = self.transport.loop.time() + MAX_DRAIN_S
+            self._start_drain()
+        else:
+            self.close()
 
     def reply_received(self, *, success: bool) -> None:
         name = self._requests.popleft() if self._requests else ""
         self.answered.set()
-        if success:
+        if name.startswith(_ENV):
+            if not success:
+                self.refused_env.append(name.removeprefix(_ENV))
+        elif success:
             self.accepted = self.accepted or name in ("exec", "shell", "subsystem")
         elif self.refused is None:
             self.refused = name

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fleetctl.model.ports import Connector, SecretProvider
+from fleetctl.model.ports import Connector, RunSecrets
 
 if TYPE_CHECKING:
     from fleetctl.engine.local import LocalEngine
@@ -22,7 +22,7 @@ T = TypeVar("T")
 @asynccontextmanager
 async def open_engine(
     *,
-    secrets: SecretProvider,
+    secrets: RunSecrets,
     ask_host_key: Callable[[HostKeyQuestion], Awaitable[bool]] | None,
     warn: Callable[[str], None],
     live_output: bool,
@@ -35,6 +35,7 @@ async def open_engine(
     Everything it opened is closed after.
 
     Args:
+        secrets: What logins and operations may ask for.
         login_keys: File that remembers which key each host took; None to remember nothing.
         seen_host_keys: File that remembers which key each host showed, and where; None to remember
             nothing.
@@ -57,7 +58,7 @@ async def open_engine(
     )
     connector = ByConnection(ssh, _make_local)
     # One operation per host and then the end: nobody comes back to an open connection.
-    engine = LocalEngine(connector, keep_connections=0, live_output=live_output)
+    engine = LocalEngine(connector, keep_connections=0, live_output=live_output, secrets=secrets)
     try:
         yield engine
     finally:

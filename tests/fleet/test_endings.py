@@ -13,6 +13,7 @@ import pytest
 from paramiko.message import Message
 
 from fleetctl.model.errors import FleetError
+from fleetctl.model.operation import Pty
 from fleetctl.ssh import session as session_module
 from tests.support.drive import connected, failed_command, run_async, run_command, until
 from tests.support.patience import PATIENCE_S, SLACK_S, at_some_pace
@@ -222,7 +223,7 @@ def test_timeout_on_a_terminal_ends_the_process(host):
     async def main(pace):
         async with connected(host) as connection:
             with pytest.raises(FleetError) as caught:
-                await connection.exec("echo $$; exec sleep 600", timeout_s=0.5 * pace, pty=True)
+                await connection.exec("echo $$; exec sleep 600", timeout_s=0.5 * pace, pty=Pty())
             assert caught.value.kind == "exec.timeout"
             assert caught.value.result is not None
             assert caught.value.result.stdout

@@ -12,6 +12,7 @@ from dataclasses import replace
 import pytest
 
 from fleetctl.model.errors import FleetError
+from fleetctl.model.operation import Pty
 from fleetctl.model.trace import Trace
 from fleetctl.ssh import connection as connection_module
 from fleetctl.ssh.session import Session
@@ -99,7 +100,7 @@ def test_terminal_refused(fleet):
     async def main():
         async with connected(host) as connection:
             with pytest.raises(FleetError) as caught:
-                await connection.exec("touch ~/it-ran", pty=True)
+                await connection.exec("touch ~/it-ran", pty=Pty())
             assert connection.trace.ran == "no"
             await connection.exec("sleep 0.2")
             return caught.value
@@ -112,7 +113,7 @@ def test_terminal_merges_the_streams_and_changes_no_byte(host):
     """
     On a terminal stderr comes with stdout, and newlines are not doubled.
     """
-    result, _ = run_command(host, "tty >/dev/null && echo yes; echo err >&2", pty=True)
+    result, _ = run_command(host, "tty >/dev/null && echo yes; echo err >&2", pty=Pty())
     assert (result.stdout, result.stderr) == (b"yes\nerr\n", b"")
 
 

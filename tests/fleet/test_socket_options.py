@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import pytest
 
+from fleetctl.model.operation import Pty
 from fleetctl.ssh.ip_qos import SERVICES, mark, read_services
 from fleetctl.ssh.wire import SocketWire
 from fleetctl.sshconfig import values
@@ -50,7 +51,7 @@ def test_IPQoS_of_a_session_with_a_terminal_is_the_first(host, setting, interact
     async def main():
         seen = []
         async with connected(host) as connection:
-            for pty in (True, False):
+            for pty in (Pty(), None):
                 result = await connection.exec("test -t 1; echo $?", pty=pty)
                 seen += [result.stdout.strip(), type_of_service(connection)]
         return seen
@@ -107,7 +108,7 @@ def test_IPQoS_of_a_stream_that_is_no_IP_socket_does_nothing(host, fleet):
     async def main(changed):
         marked = replace(changed, ip_qos="af21 cs1")
         async with connected(replace(host, settings=marked)) as connection:
-            return (await connection.exec("echo fine", pty=True)).stdout.strip()
+            return (await connection.exec("echo fine", pty=Pty())).stdout.strip()
 
     assert run_async(lambda: main(by_program)) == b"fine"
     assert run_async(lambda: main(by_gateway)) == b"fine"

@@ -183,14 +183,17 @@ def test_a_command_that_was_sent_is_never_sent_again():
     assert len(connector.received) == 1
 
 
-def test_login_shells_are_refused_with_a_kind():
+def test_a_login_shell_is_fed_over_the_same_connection():
     """
-    What this version cannot do is a failure with a stable kind, not a crash.
+    A script for the login shell takes the way of a command, with the script as its input.
     """
+    script = HostScript(answers={"exit 3\n": exited(3), "true": exited()})
 
-    async def body(remote: PooledRemote, _: Trace) -> None:
-        with pytest.raises(FleetError) as caught:
-            await remote.shell(ShellScript(b"exit\n"))
-        assert caught.value.kind == "session.no_shell"
+    async def body(remote: PooledRemote, trace: Trace) -> None:
+        await remote.exec(ExecRequest("true"))
+        assert (await remote.shell(ShellScript(b"exit 3\n"))).exit_status == 3
+        assert trace.ran == "yes"
 
-    with_remote(body, ScriptedConnector())
+    connector = ScriptedConnector({"web1": script})
+    with_remote(body, connector)
+    assert len(connector.links) == 1

@@ -13,7 +13,7 @@ import pytest
 
 from fleetctl.local import start as start_module
 from fleetctl.model.errors import FleetError
-from fleetctl.model.operation import ExecRequest
+from fleetctl.model.operation import ExecRequest, Pty
 from fleetctl.model.trace import Trace
 from tests.support.drive import run_async
 from tests.unit.local.runs import failed_command, linked, run_command
@@ -123,7 +123,7 @@ def test_without_pseudo_terminals_a_command_that_needs_one_does_not_run(monkeypa
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "openpty", refuse)
-    error, trace = failed_command("true", pty=True)
+    error, trace = failed_command("true", pty=Pty())
     assert error.kind == "pty.refused"
     assert trace.ran == "no"
 
@@ -133,5 +133,5 @@ def test_a_terminal_is_let_go_of_when_the_command_does_not_start(monkeypatch):
     No descriptor stays open; the guard of every test looks for them.
     """
     monkeypatch.setattr(start_module, "SHELL", "/no/such/sh")
-    error, _ = failed_command("true", pty=True)
+    error, _ = failed_command("true", pty=Pty())
     assert error.kind == "exec.refused"

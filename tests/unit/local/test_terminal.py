@@ -8,7 +8,7 @@ import asyncio
 
 import pytest
 
-from fleetctl.model.operation import ExecRequest
+from fleetctl.model.operation import ExecRequest, Pty
 from fleetctl.model.trace import Trace
 from tests.support.drive import run_async, until
 from tests.unit.local.runs import IDS, failed_command, linked, run_command, runs
@@ -22,7 +22,7 @@ def test_all_three_streams_are_a_terminal_of_its_own(loop):
         "test -t 0 && test -t 1 && test -t 2 && echo $TERM; stty size;"
         f" echo direct >/dev/tty; {IDS}"
     )
-    result, trace = run_command(line, pty=True, loop=loop)
+    result, trace = run_command(line, pty=Pty(), loop=loop)
     assert result.stdout.decode().split()[:4] == ["dumb", "24", "80", "direct"]
     group, session, terminal, pid = result.stdout.decode().split()[4:]
     assert session == group == pid
@@ -37,7 +37,7 @@ def test_output_is_what_was_written(loop):
     Neither is the input echoed nor is a carriage return put before each newline; what is written
     to stderr comes in between.
     """
-    result, _ = run_command("read a; echo $a; echo b >&2", pty=True, stdin=b"x\n", loop=loop)
+    result, _ = run_command("read a; echo $a; echo b >&2", pty=Pty(), stdin=b"x\n", loop=loop)
     assert result.stdout == b"x\nb\n"
 
 
@@ -47,7 +47,7 @@ def test_a_lot_of_output_arrives_whole(loop):
     """
     expected = b"".join(b"%d\n" % number for number in range(1, 50_001))
     for _ in range(5):
-        result, _ = run_command("seq 50000", pty=True, loop=loop)
+        result, _ = run_command("seq 50000", pty=Pty(), loop=loop)
         assert result.stdout == expected
 
 
@@ -56,7 +56,7 @@ def test_F47_input_has_an_end(stdin, loop):
     """
     A terminal cannot be closed half, so the end is typed: after a line, and in the middle of one.
     """
-    result, _ = run_command("cat", pty=True, stdin=stdin, loop=loop)
+    result, _ = run_command("cat", pty=Pty(), stdin=stdin, loop=loop)
     assert (result.exit_status, result.stdout) == (0, stdin)
 
 
@@ -65,7 +65,7 @@ def test_long_input_arrives_whole(loop):
     More than a terminal holds is fed as fast as the command takes it.
     """
     data = b"".join(b"%d\n" % number for number in range(100_000))
-    result, _ = run_command("cat", pty=True, stdin=data, loop=loop)
+    result, _ = run_command("cat", pty=Pty(), stdin=data, loop=loop)
     assert result.stdout == data
 
 
@@ -73,7 +73,7 @@ def test_command_that_reads_nothing_does_not_wait_for_its_input(loop):
     """
     What was not read is dropped when the command ends.
     """
-    result, _ = run_command("exit 6", pty=True, stdin=b"line\n" * 1_000_000, loop=loop)
+    result, _ = run_command("exit 6", pty=Pty(), stdin=b"line\n" * 1_000_000, loop=loop)
     assert result.exit_status == 6
 
 
@@ -81,9 +81,9 @@ def test_F44_F48_it_ends_as_without_a_terminal(loop):
     """
     Signals have names, timeouts end the command and say so.
     """
-    result, _ = run_command("kill -KILL $$", pty=True, loop=loop)
+    result, _ = run_command("kill -KILL $$", pty=Pty(), loop=loop)
     assert result.exit_signal == "KILL"
-    error, _ = failed_command("sleep 60", pty=True, timeout_s=0.3, loop=loop)
+    error, _ = failed_command("sleep 60", pty=Pty(), timeout_s=0.3, loop=loop)
     assert str(error) == "no end within 0.3 s; it was ended"
     assert error.result is not None
     assert error.result.exit_signal == "TERM"
@@ -93,7 +93,7 @@ def test_F46_its_children_hang_up_with_it(loop):
     """
     When the command exits its terminal is gone, and so is a child in the background.
     """
-    result, _ = run_command("sleep 60 & echo $!", pty=True, loop=loop)
+    result, _ = run_command("sleep 60 & echo $!", pty=Pty(), loop=loop)
     assert result.output_complete
     pid = int(result.stdout)
 
@@ -113,7 +113,7 @@ def test_F74_a_cancelled_command_is_ended(loop):
         link = await linked()
         running = asyncio.ensure_future(
             link.exec(
-                ExecRequest("echo $$; sleep 60", pty=True),
+                ExecRequest("echo $$; sleep 60", pty=Pty()),
                 Trace(),
                 lambda _, data: seen.append(data),
             )
@@ -131,5 +131,5 @@ def test_a_variable_may_name_another_terminal():
     """
     TERM is dumb unless somebody asked for something else.
     """
-    result, _ = run_command("echo $TERM", pty=True, env={"TERM": "xterm"})
+    result, _ = run_command("echo $TERM", pty=Pty(), env={"TERM": "xterm"})
     assert result.stdout == b"xterm\n"

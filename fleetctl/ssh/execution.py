@@ -1,0 +1,156 @@
+"""
+One program on an open session: asked for, fed, talked to, and followed to its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from fleetctl.model.dialogue import Dialogue
+from fleetctl.model.errors import FleetError
+from fleetctl.model.events import Stream
+from fleetctl.model.operation import ExecRequest, Pty
+from fleetctl.ssh.agent_forwarding import REQUEST_NAME
+from fleetctl.ssh.pump import end_of_typing, send_at_once, send_stdin
+from fleetctl.ssh.session import OutputCallback, Session
+
+#: What a dialogue gets to say its last word after its program has ended.
+LAST_WORD_S = 5.0
+
+
+class Execution:
+    """
+    A request on its way.
+
+    Args:
+        session: Open; nothing was asked for on it yet.
+    """
+
+    def __init__(
+        self, session: Session, request: ExecRequest, on_output: OutputCallback | None
+    ) -> None:
+        self._session = session
+        self._request = request
+        # Whoever feeds the program or talks to it; None when there is nothing left to do.
+        self._side: asyncio.Task[None] | None = None
+        if request.is_subsystem:
+            on_output = _eof_after_answer(session, on_output)
+        session.collect(request.max_output_bytes, on_output)
+
+    async def get_terminal(self, pty: Pty, limit_s: float) -> None:
+        """
+        Ask for a terminal and wait for the answer: without one the program must not start.
+
+        Raises:
+            FleetError: ``pty.refused``: there was no answer; a refusal is noted in the session.
+
+        Source: RFC 4254 sections 6.2 and 8.
+        """
+        modes = b"".join(
+            bytes([opcode]) + value.to_bytes(4, "big") for opcode, value in pty.modes.items()
+        )
+        size = (pty.columns, pty.rows, 0, 0)
+        self._session.request("pty-req", pty.term, *size, modes + b"\0")
+        try:
+            async with asyncio.timeout(limit_s):
+                await self._session.answered.wait()
+        except TimeoutError:
+            raise FleetError(
+                "pty.refused", f"no answer to the pty-req request within {limit_s:g} s"
+            ) from None
+
+    def start(self, env: Mapping[str, str], *, forward_agent: bool) -> None:
+        """Send environment, program and standard input in one flight, waiting for no answer."""
+        session, request = self._session, self._request
+        if forward_agent:
+            session.channel.request(REQUEST_NAME, want_reply=False)
+        for name, value in env.items():
+            session.set_env(name, value)
+        if request.is_shell:
+            session.request("shell")
+        else:
+            kind = "subsystem" if request.is_subsystem else "exec"
+            session.request(kind, request.command.encode("utf-8", "surrogateescape"))
+        if request.dialogue is not None:
+            self._side = asyncio.ensure_future(self._converse(request.dialogue))
+            return
+        stdin = request.stdin
+        if request.pty is not None:
+            stdin += end_of_typing(stdin)
+        sent = send_at_once(session, memoryview(stdin))
+        if sent < len(stdin):
+            self._side = asyncio.ensure_future(self._feed(memoryview(stdin)[sent:]))
+        elif not request.is_subsystem:
+            session.channel.write_eof()
+
+    async def follow(self) -> bool:
+        """
+        Wait for the program's end.
+
+        Returns:
+            False if it had not ended in time.
+
+        Raises:
+            Exception: What the dialogue raised; the program may still be running.
+        """
+        ended, limit_s = self._session.ended, self._request.timeout_s
+        if self._request.dialogue is None or self._side is None:
+            if limit_s is None:
+                await ended
+            elif not ended.done():
+                await asyncio.wait((ended,), timeout=limit_s)
+            return ended.done()
+        try:
+            async with asyncio.timeout(limit_s) as limit:
+                await asyncio.wait((ended, self._side), return_when=asyncio.FIRST_COMPLETED)
+                if not ended.done():
+                    await self._side
+                    await ended
+        except TimeoutError:
+            if not limit.expired():
+                raise  # the dialogue's own
+            return ended.done()
+        done, _ = await asyncio.wait((self._side,), timeout=LAST_WORD_S)
+        for side in done:
+            side.result()
+        return True
+
+    async def close(self) -> None:
+        """Stop feeding and talking; what a dialogue has to put in order is in order after."""
+        side, self._side = self._side, None
+        if side is not None and not side.done():
+            side.cancel()
+            if self._request.dialogue is not None:
+                await asyncio.wait((side,))
+
+    async def _converse(self, dialogue: Dialogue) -> None:
+        from fleetctl.ssh.conversation import SshConversation
+
+        conversation = SshConversation(self._session, has_pty=self._request.pty is not None)
+        try:
+            await dialogue.hold(conversation)
+        finally:
+            conversation.end()
+        await conversation.write(self._request.stdin)
+        conversation.write_eof()
+
+    async def _feed(self, rest: memoryview) -> None:
+        await send_stdin(self._session, rest)
+        if not self._request.is_subsystem:
+            self._session.channel.write_eof()
+
+
+def _eof_after_answer(session: Session, on_output: OutputCallback | None) -> OutputCallback:
+    """End the input of a subsystem when it has answered: sftp-server forgets its answer else."""
+    is_first = True
+
+    def pass_on(stream: Stream, data: bytes) -> None:
+        nonlocal is_first
+        if is_first:
+            is_first = False
+            session.channel.write_eof()
+        if on_output is not None:
+            on_output(stream, data)
+
+    return pass_on

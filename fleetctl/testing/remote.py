@@ -1,0 +1,87 @@
+"""
+One host that answers from a script, for tests of one operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fleetctl.model.errors import FleetError
+from fleetctl.model.finding import Finding
+from fleetctl.model.host import Host
+from fleetctl.model.operation import ExecRequest, ShellScript
+from fleetctl.model.result import ExecResult
+from fleetctl.model.secret import Secret
+from fleetctl.testing.answers import FACTS, Answer, Matcher, find_answer
+
+
+class ScriptedRemote:
+    """
+    A `fleetctl.model.remote.Remote` that answers from a script, for tests of one operation.
+
+    >>> remote = ScriptedRemote({"uname -r": exited(stdout=b"6.1.0")})
+    >>> asyncio.run(remote.exec(ExecRequest("uname -r"))).stdout
+    b'6.1.0'
+    >>> remote.commands
+    ['uname -r']
+
+    Args:
+        answers: Command line -> answer. The text of a `ShellScript` is answered in the same way.
+        login_failure: Raised by everything that needs a login, instead of an answer.
+        facts: What `connect` returns.
+        secrets: Source -> what `secret` returns; ``become`` is the one of `become_password`.
+
+    Attributes:
+        requests: Everything that was asked, in order.
+        logins: How often `connect` was called.
+    """
+
+    def __init__(
+        self,
+        answers: Mapping[Matcher, Answer] | None = None,
+        *,
+        host: Host | None = None,
+        login_failure: FleetError | None = None,
+        facts: Mapping[str, object] = FACTS,
+        secrets: Mapping[str, str] | None = None,
+    ) -> None:
+        self.requests: list[ExecRequest | ShellScript] = []
+        self.logins = 0
+        self._answers = dict(answers or {})
+        self._host = host or Host("scripted")
+        self._login_failure = login_failure
+        self._facts = facts
+        self._secrets = dict(secrets or {})
+
+    @property
+    def host(self) -> Host:
+        return self._host
+
+    @property
+    def commands(self) -> list[str]:
+        """The command lines that were asked for, in order."""
+        return [r.command for r in self.requests if isinstance(r, ExecRequest)]
+
+    async def exec(self, request: ExecRequest) -> ExecResult:
+        return self._answer(request, request.command)
+
+    async def shell(self, script: ShellScript) -> ExecResult:
+        return self._answer(script, script.script.decode())
+
+    async def connect(self, findings: list[Finding] | None = None) -> Mapping[str, object]:
+        self.logins += 1
+        if self._login_failure is not None:
+            raise self._login_failure
+        return self._facts
+
+    async def become_password(self, user: str) -> Secret | None:
+        return await self.secret("become")
+
+    async def secret(self, source: str) -> Secret | None:
+        return Secret(self._secrets[source]) if source in self._secrets else None
+
+    def _answer(self, request: ExecRequest | ShellScript, text: str) -> ExecResult:
+        if self._login_failure is not None:
+            raise self._login_failure
+        self.requests.append(request)
+        return find_answer(self._answers, text)
