@@ -45,9 +45,9 @@ def failed(failure: Failure, error: FleetError | None = None) -> Outcome:
     )
 
 
-def never_started(host: Host, why: str) -> HostResult:
+def never_started(host: Host, why: str, kind: str = "run.cancelled") -> HostResult:
     """Return the result of a host whose turn never came."""
-    failure = Failure("run.cancelled", f"not started: {why}")
+    failure = Failure(kind, f"not started: {why}")
     return HostResult(host=host, outcome=failed(failure))
 
 
@@ -145,13 +145,17 @@ async def _may_go_on(ending: Ending, wait_s: float, turn: Turn | None) -> bool:
 
 def _cancelled(trace: Trace, ending: Ending) -> Outcome:
     partial = trace.partial
-    if partial is not None and (partial.exit_status, partial.exit_signal) != (None, None):
+    if partial is not None and partial.gone:
+        when = "while the command was running; it was ended"
+    elif partial is not None and (partial.exit_status, partial.exit_signal) != (None, None):
         when = "while the command was running; it has ended"
+        if partial.gone is False:
+            when += ", but what it had started may go on there"
     elif partial is not None or trace.ran == "unknown":
         when = "while the command was running; it may go on there"
     else:
         when = "before anything ran" if trace.ran == "no" else "after the command had ended"
-    failure = Failure("run.cancelled", f"{ending.why or INTERRUPTED} {when}")
+    failure = Failure("run.cancelled", f"{ending.why or INTERRUPTED} {when}", hint=trace.left)
     return Outcome(status="cancelled", failure=failure, result=trace.partial)
 
 

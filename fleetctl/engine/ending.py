@@ -13,15 +13,18 @@ class Ending:
 
     Attributes:
         why: A clause such as ``the run was interrupted``; empty as long as the run may go on.
+        kind: Of the failure of hosts that are not started for it.
     """
 
     def __init__(self) -> None:
         self.why = ""
+        self.kind = "run.cancelled"
         self._asked = asyncio.Event()
 
-    def ask(self, why: str) -> None:
+    def ask(self, why: str, *, kind: str = "run.cancelled") -> None:
         """Let the run end; the first reason counts."""
-        self.why = self.why or why
+        if not self.why:
+            self.why, self.kind = why, kind
         self._asked.set()
 
     async def passes(self, wait_s: float) -> bool:

@@ -41,6 +41,8 @@ class Trace:
         address: IP address reached.
         phase: The phase being worked on, for deadlines.
         partial: What a command had done when it was interrupted.
+        left: Which processes of an interrupted command are left on the host, or why nobody knows;
+            None if all are gone.
         findings: What was found out on the way, where somebody wants to know.
         turn: Lent while the host only waits; None if nobody else could use it.
         resolve_s: Seconds, like the other times; None for a phase not entered.
@@ -50,6 +52,7 @@ class Trace:
     address: str | None = None
     phase: str = "resolve"
     partial: ExecResult | None = None
+    left: str | None = None
     findings: list[Finding] | None = None
     turn: Turn | None = None
     resolve_s: float | None = None
