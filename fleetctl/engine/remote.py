@@ -4,23 +4,29 @@ A host as an operation sees it: logged in to when first needed, over the pool.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 
+from fleetctl.engine.links import Links
 from fleetctl.engine.pool import Pool
 from fleetctl.model.errors import FleetError
 from fleetctl.model.events import Stream
 from fleetctl.model.finding import Finding
 from fleetctl.model.host import Host
 from fleetctl.model.operation import ExecRequest, ShellScript
-from fleetctl.model.ports import Journal, Link, OperationSecrets
-from fleetctl.model.result import ExecResult
+from fleetctl.model.ports import Journal, OperationSecrets
+from fleetctl.model.result import ExecResult, Ran
 from fleetctl.model.secret import Secret
 from fleetctl.model.trace import Trace
 
 
 class PooledRemote:
-    """Implements `fleetctl.model.remote.Remote`; holds at most one connection."""
+    """
+    Implements `fleetctl.model.remote.Remote` over one connection, or a few when commands that run
+    at the same time need them.
+
+    What became of each command is noted in a trace that is its own meanwhile, and counts in the
+    operation's: one command of which nothing is known makes the operation unknown.
+    """
 
     def __init__(
         self,
@@ -37,10 +43,13 @@ class PooledRemote:
         self._journal = journal
         self._on_output = on_output
         self._secrets = secrets
-        self._link: Link | None = None
-        # The connection if it was taken from the pool, and not made for this operation.
-        self._idle_link: Link | None = None
-        self._linking = asyncio.Lock()
+        self._links = Links(host, trace, pool)
+        # Of the commands that have ended, and how many have not.
+        self._ran: Ran = "no"
+        self._unfinished = 0
+        self._is_trace_lent = False
+        # Of an interrupted command and what is left of it; one of which all is gone matters least.
+        self._partial: tuple[ExecResult, str | None] | None = None
 
     @property
     def host(self) -> Host:
@@ -48,25 +57,43 @@ class PooledRemote:
 
     async def connect(self, findings: list[Finding] | None = None) -> Mapping[str, object]:
         self._trace.findings = findings
-        return (await self._linked(open_session=False)).facts()
+        links = self._links
+        link = links.any_open()
+        if link is None:
+            held = await links.take(links.ticket(), open_session=False)
+            link = held.link
+            links.give(held)
+        return link.facts()
 
     async def exec(self, request: ExecRequest) -> ExecResult:
-        link = await self._linked(open_session=True)
-        if self._journal is not None:
-            await self._journal.starting(self._host)
-        while True:
-            try:
-                return await link.exec(request, self._trace, self._on_output)
-            except FleetError as error:
-                if not error.failure.retryable or self._trace.ran != "no":
-                    raise
-                # No session to be had: whoever comes next is better off with another connection.
-                was_idle = link is self._idle_link
-                self._discard(link)
-                if not was_idle:
-                    raise
-            # One that was idle may have been dead without knowing it, and nothing ran.
-            link = await self._linked(open_session=True)
+        """
+        Run one command; see `Remote`.
+
+        A command that was not sent, because a connection is full or turns out dead that was idle,
+        is sent over another one.
+        """
+        links = self._links
+        ticket = links.ticket()
+        held = await links.take(ticket)
+        trace = self._begin()
+        is_told = self._journal is None
+        try:
+            while True:
+                try:
+                    if not is_told and self._journal is not None:
+                        await self._journal.starting(self._host)
+                        is_told = True
+                    return await held.link.exec(request, trace, self._on_output)
+                except FleetError as error:
+                    may_go_on = error.failure.retryable and trace.ran == "no"
+                    if not (may_go_on and links.may_try_again(held, error)):
+                        raise
+                finally:
+                    held.has_served = held.has_served or trace.ran != "no"
+                    links.give(held)
+                held = await links.take(ticket)
+        finally:
+            self._end(trace)
 
     async def shell(self, script: ShellScript) -> ExecResult:
         return await self.exec(
@@ -90,25 +117,33 @@ class PooledRemote:
     async def secret(self, source: str) -> Secret | None:
         return None if self._secrets is None else await self._secrets.secret(self._host, source)
 
-    async def _linked(self, *, open_session: bool) -> Link:
-        async with self._linking:
-            if self._link is None or not self._link.is_open:
-                self.release()
-                self._link = self._idle_link = self._pool.take_idle(self._host)
-            if self._link is None:
-                self._link = await self._pool.connect(
-                    self._host, self._trace, open_session=open_session
-                )
-            return self._link
-
     def release(self) -> None:
-        """Give the connection back."""
-        if self._link is not None:
-            self._pool.release(self._host, self._link)
-            self._link = None
+        """Give the connections back; a command that is left behind makes the operation unknown."""
+        if self._unfinished:
+            self._trace.ran = "unknown"
+        self._links.release()
 
-    def _discard(self, link: Link) -> None:
-        # Another command of the operation may have done it, and have connected anew.
-        if link is self._link:
-            self._pool.discard(link)
-            self._link = self._idle_link = None
+    def _begin(self) -> Trace:
+        """Return the trace of a command: the operation's, if no other command has it."""
+        self._unfinished += 1
+        if self._is_trace_lent:
+            return Trace()
+        self._is_trace_lent = True
+        self._trace.ran = "no"
+        return self._trace
+
+    def _end(self, trace: Trace) -> None:
+        whole = self._trace
+        self._unfinished -= 1
+        if self._ran == "no" or trace.ran == "unknown":
+            self._ran = trace.ran
+        if trace is whole:
+            self._is_trace_lent = False
+        if trace.partial is not None and (self._partial is None or self._partial[0].gone):
+            self._partial = trace.partial, trace.left
+        if not self._is_trace_lent:
+            whole.ran = self._ran
+            if self._partial is not None:
+                whole.partial, whole.left = self._partial
+            if trace.session_s is not None:
+                whole.session_s, whole.command_s = trace.session_s, trace.command_s
