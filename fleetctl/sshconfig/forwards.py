@@ -7,6 +7,7 @@ Source: ssh_config(5); measured against ``ssh -G``.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fleetctl.sshconfig.arguments import Arguments, Value
@@ -38,20 +39,40 @@ def local_forward(arguments: Arguments) -> Value:
     """``[address:]port`` or a path, and ``host:port`` or a path."""
     if len(arguments.up_to(2)) < 2 or not arguments.words[1]:
         raise ValueError("Missing target argument; it is written as in 8080 host:80")
-    return _parse(":".join(arguments.words), arguments, is_remote=False)
+    return _parse(":".join(arguments.words), arguments.environment, is_remote=False)
 
 
 def dynamic_forward(arguments: Arguments) -> Value:
     """``[address:]port`` or a path."""
-    return _parse(arguments.one(), arguments, is_remote=False, is_socks=True)
+    return _parse(arguments.one(), arguments.environment, is_remote=False, is_socks=True)
 
 
 def remote_forward(arguments: Arguments) -> Value:
     """As LocalForward; without a target we are a SOCKS proxy for the host."""
     source, *target = arguments.up_to(2)
     if not target or not target[0]:
-        return _parse(source, arguments, is_remote=True, is_socks=True)
-    return _parse(f"{source}:{target[0]}", arguments, is_remote=True)
+        return _parse(source, arguments.environment, is_remote=True, is_socks=True)
+    return _parse(f"{source}:{target[0]}", arguments.environment, is_remote=True)
+
+
+def of_command_line(letter: str, spec: str, environment: Mapping[str, str]) -> Value:
+    """
+    Return the forwarding of an option ``-L``, ``-R`` or ``-D``.
+
+    Listening on port 0 here, which ssh refuses, takes any port that is free.
+
+    Raises:
+        ValueError: It is not a forwarding.
+
+    Source: ssh(1).
+    """
+    if letter == "R":
+        try:
+            return _parse(spec, environment, is_remote=True)
+        except ValueError:
+            return _parse(spec, environment, is_remote=True, is_socks=True)
+    is_socks = letter == "D"
+    return _parse(spec, environment, is_remote=False, is_socks=is_socks, takes_any_port=True)
 
 
 def is_dynamic(value: Value) -> bool:
@@ -74,20 +95,28 @@ def render(keyword: str, value: Value) -> str:
     return value[0] if keyword == "dynamicforward" else f"{value[0]} {value[1]}"
 
 
-def _parse(spec: str, arguments: Arguments, *, is_remote: bool, is_socks: bool = False) -> Value:
+def _parse(
+    spec: str,
+    environment: Mapping[str, str],
+    *,
+    is_remote: bool,
+    is_socks: bool = False,
+    takes_any_port: bool = False,
+) -> Value:
     """
     Return three words: where to listen, where to connect, and which of them are paths (``lc``).
 
     Raises:
         ValueError: It is not a forwarding.
     """
-    text = expand(spec, environment=arguments.environment).lstrip(" \t\n\v\f\r")
+    text = expand(spec, environment=environment).lstrip(" \t\n\v\f\r")
     fields = _split(text) if len(spec) <= _LONGEST_SPEC else []
     ends = _dynamic_ends(fields) if is_socks else _both_ends(fields)
     if ends is None or not all(_is_valid(end) for end in ends):
         raise ValueError(f'Bad forwarding specification "{spec}"')
     listen, connect = ends
-    if (listen.port == 0 and not is_remote) or (connect.port == 0 and not is_socks):
+    takes_any_port = takes_any_port or is_remote
+    if (listen.port == 0 and not takes_any_port) or (connect.port == 0 and not is_socks):
         raise ValueError(f'Bad forwarding specification "{spec}"; a port cannot be 0 here')
     paths = "l" * listen.is_path + "c" * connect.is_path
     return listen.text, connect.text, paths

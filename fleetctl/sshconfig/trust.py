@@ -7,6 +7,7 @@ something on this machine, or weaken what ssh checks.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Mapping
 
@@ -18,6 +19,8 @@ _RUNS = "runs a command on this machine"
 _LOADS = "loads code on this machine"
 _WEAKENS = "weakens the check of host keys"
 _LEAST_RSA_BITS = 1024
+#: Of the environment, these tell a host nothing but the language.
+_LANGUAGE = re.compile(r"-.*|LANG|LANGUAGE|LC_[A-Z]*\*?", re.DOTALL)
 
 
 def _unless(*harmless: str) -> Callable[[Value], bool]:
@@ -27,14 +30,20 @@ def _unless(*harmless: str) -> Callable[[Value], bool]:
 #: By keyword: whether a value is forbidden, and what it would do.
 _RULES: Mapping[str, tuple[Callable[[Value], bool], str]] = {
     "forwardagent": (_unless("no"), "lends your keys to the host"),
+    "gatewayports": (_unless("no"), "opens forwarded ports to other machines"),
     "globalknownhostsfile": (_unless(), _WEAKENS),
     "knownhostscommand": (_unless("none"), _RUNS),
     "localcommand": (_unless("none"), _RUNS),
     "nohostauthenticationforlocalhost": (_unless("no"), _WEAKENS),
     "pkcs11provider": (_unless("none"), _LOADS),
     "proxycommand": (_unless("none"), _RUNS),
+    "remoteforward": (_unless(), "lets the host connect from this machine"),
     "revokedhostkeys": (_unless(), _WEAKENS),
     "requiredrsasize": (lambda value: int(value[0]) < _LEAST_RSA_BITS, "accepts weak keys"),
+    "sendenv": (
+        lambda value: not all(map(_LANGUAGE.fullmatch, value)),
+        "sends variables of this machine",
+    ),
     "securitykeyprovider": (_unless("none", "internal"), _LOADS),
     "stricthostkeychecking": (_unless("true"), _WEAKENS),
     "userknownhostsfile": (_unless(), _WEAKENS),
