@@ -1,7 +1,7 @@
 """
-The byte stream to a host behind a gateway: one channel of the gateway's transport.
+The byte stream to a host behind a gateway, or of a forwarding: one channel of a transport.
 
-Looks like a socket to the transport above it. Flow control works both ways: a gateway whose socket
+Looks like a socket to whoever is above it. Flow control works both ways: a transport whose socket
 is full, or whose peer gives no window, stops whoever writes; a reader that has paused stops the
 window. Never sends on a channel after its CLOSE, which sshd answers by ending the whole connection
 (ADR 0006). Source: RFC 4254 sections 5 and 7.2.
@@ -17,7 +17,7 @@ from paramiko.message import Message
 
 from fleetctl.ssh.loop_channel import LoopChannel, StreamName
 from fleetctl.ssh.loop_transport import LoopTransport
-from fleetctl.ssh.wire import GatewayLost, StreamOwner
+from fleetctl.ssh.wire import StreamClosed, StreamOwner
 
 #: Whoever writes is stopped above the one, and goes on below the other.
 HIGH_WATER_BYTES = 64 * 1024
@@ -33,21 +33,15 @@ class ChannelWire:
     One channel as a `fleetctl.ssh.wire.Wire`; also the `Receiver` of that channel.
 
     Attributes:
-        channel: Its `opened` is set when the gateway has answered.
+        channel: Its `opened` is set when the peer has answered; None if the peer opens it and has
+            not been answered.
         finished: Set when nothing more of the channel can come or be sent.
     """
 
-    def __init__(
-        self,
-        transport: LoopTransport,
-        kind: str,
-        *fields: bytes | str | int | bool,
-        lost: Callable[[], GatewayLost],
-    ) -> None:
+    def __init__(self, transport: LoopTransport, *, lost: Callable[[], ConnectionError]) -> None:
         """
         Args:
-            transport: The gateway's; logged in and active.
-            kind: Type of channel to open, and `fields` what it adds to the request.
+            transport: Logged in and active.
             lost: Says how the transport ended, once it has.
         """
         self._transport = transport
@@ -56,17 +50,30 @@ class ChannelWire:
         self._incoming: list[bytes] = []
         self._is_paused = False
         self._delivers_soon = False
-        # How the stream ended for its reader; None as long as it has not.
-        self._end: Callable[[], BaseException | None] | None = None
+        # How the stream ended for its reader: first the peer's EOF, then what closed the channel.
+        self._ends: deque[Callable[[], BaseException | None]] = deque()
+        self._had_eof = False
         self._outgoing: deque[memoryview] = deque()
         self._outgoing_bytes = 0
         self._is_held = False
         self._awaits_transport = False
         self._sends_soon = False
         self._is_closing = False
+        # No more will be written; the channel is closed when the peer says so too.
+        self._is_ending = False
         self._last_call: asyncio.TimerHandle | None = None
         self.finished: asyncio.Future[None] = transport.loop.create_future()
-        self.channel: LoopChannel = transport.open_loop_channel(kind, self, *fields)
+        self.channel: LoopChannel | None = None
+
+    def open(self, kind: str, *fields: bytes | str | int | bool) -> LoopChannel:
+        """
+        Ask for a channel.
+
+        Args:
+            kind: Type of the channel, and `fields` what it adds to the request.
+        """
+        self.channel = self._transport.open_loop_channel(kind, self, *fields)
+        return self.channel
 
     # -- for the owner
 
@@ -79,7 +86,7 @@ class ChannelWire:
         """Acknowledgements are the gateway's business."""
 
     def write(self, data: bytes) -> None:
-        if self._is_closing or not data:
+        if self._is_closing or self._is_ending or not data:
             return
         self._outgoing.append(memoryview(data))
         self._outgoing_bytes += len(data)
@@ -88,13 +95,24 @@ class ChannelWire:
         if self._outgoing_bytes > HIGH_WATER_BYTES and not self._is_held:
             self._hold(paused=True)
 
+    def write_eof(self) -> None:
+        """
+        Write no more; what was written is still sent, then EOF.
+
+        The channel is closed once the peer's EOF was read as well. Source: RFC 4254 section 5.3.
+        """
+        self._is_ending = True
+        self._push()
+
     def pause_reading(self) -> None:
         self._is_paused = True
-        self.channel.pause_reading()
+        if self.channel is not None:
+            self.channel.pause_reading()
 
     def resume_reading(self) -> None:
         self._is_paused = False
-        self.channel.resume_reading()
+        if self.channel is not None:
+            self.channel.resume_reading()
         self._deliver_soon()
 
     def abort(self) -> None:
@@ -118,7 +136,7 @@ class ChannelWire:
         if self._is_closing:
             return
         self._is_closing = True
-        if self._outgoing and not self.channel.closed:
+        if self._outgoing and self.channel is not None and not self.channel.closed:
             self._last_call = self._transport.loop.call_later(CLOSE_GRACE_S, self.abort)
         else:
             self._close_channel()
@@ -126,7 +144,9 @@ class ChannelWire:
     def _close_channel(self) -> None:
         if self._last_call is not None:
             self._last_call.cancel()
-        if self.channel.active or self.channel.closed:
+        if self.channel is None:
+            self._finish()
+        elif self.channel.active or self.channel.closed:
             self.channel.close()
         else:
             # Nobody knows yet whether it will be opened.
@@ -142,8 +162,10 @@ class ChannelWire:
     def _push(self) -> None:
         """Send what may be sent now, and see to it that the rest follows."""
         self._sends_soon = False
-        sent = 0
-        while self._outgoing and not self.channel.closed:
+        channel, sent = self.channel, 0
+        if channel is None:
+            return
+        while self._outgoing and not channel.closed:
             if not self._transport.can_write:
                 self._await_transport()
                 break
@@ -151,7 +173,7 @@ class ChannelWire:
                 self._send_soon()
                 break
             head = self._outgoing[0]
-            size = self.channel.write(head)
+            size = channel.write(head)
             if not size:
                 break  # `window_opened` goes on
             sent += size
@@ -160,11 +182,15 @@ class ChannelWire:
             else:
                 self._outgoing[0] = head[size:]
         self._outgoing_bytes -= sent
-        if self.channel.closed:
+        if channel.closed:
             self._drop_outgoing()
         if self._is_held and self._outgoing_bytes <= LOW_WATER_BYTES:
             self._hold(paused=False)
-        if self._is_closing and not self._outgoing:
+        if self._outgoing:
+            return
+        if self._is_ending:
+            channel.write_eof()
+        if self._is_closing or (self._is_ending and self._had_eof and not self._ends):
             self._close_channel()
 
     def _send_soon(self) -> None:
@@ -198,6 +224,7 @@ class ChannelWire:
             self._deliver_soon()
 
     def eof_received(self) -> None:
+        self._had_eof = True
         self._ended(lambda: None)
 
     def request_received(self, name: str, message: Message) -> bool:
@@ -211,7 +238,12 @@ class ChannelWire:
             self._send_soon()
 
     def channel_closed(self, *, lost: bool) -> None:
-        self._ended(self._lost if lost else lambda: None)
+        if lost:
+            self._ended(self._lost)
+        else:
+            if not self._had_eof:
+                self.eof_received()
+            self._ended(StreamClosed)
         if self._last_call is not None:
             self._last_call.cancel()
         self._finish()
@@ -222,8 +254,7 @@ class ChannelWire:
     # -- receiving
 
     def _ended(self, error: Callable[[], BaseException | None]) -> None:
-        if self._end is None:
-            self._end = error
+        self._ends.append(error)
         self._deliver_soon()
 
     def _deliver_soon(self) -> None:
@@ -244,10 +275,15 @@ class ChannelWire:
             assert self._owner is not None
             self._owner.bytes_received(data)
         # The owner may have paused, or have closed this, on what it read.
-        if self._end is not None and self._is_wanted():
-            owner, self._owner = self._owner, None
+        while self._ends and self._is_wanted():
+            error = self._ends.popleft()()
+            owner = self._owner
             assert owner is not None
-            owner.stream_ended(self._end())
+            if error is not None:
+                self._owner = None
+            owner.stream_ended(error)
+        if self._had_eof and not self._ends and self._is_ending:
+            self._push()
 
     def _is_wanted(self) -> bool:
         return self._owner is not None and not self._is_paused

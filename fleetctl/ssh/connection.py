@@ -6,7 +6,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from fleetctl.model.errors import FleetError
 from fleetctl.model.host import Host
@@ -17,23 +20,16 @@ from fleetctl.ssh.agent_forwarding import AgentForwarding
 from fleetctl.ssh.execution import Execution
 from fleetctl.ssh.login_report import LoginReport
 from fleetctl.ssh.loop_transport import LoopTransport
+from fleetctl.ssh.opening import Opening
 from fleetctl.ssh.session import OutputCallback, Session
-from fleetctl.ssh.wire import GatewayLost
+from fleetctl.ssh.starts import RunAs, Starts
+from fleetctl.ssh.wire import GatewayLost, SocketWire
 
-#: From TERM to KILL, and from KILL to closing the channel, when a command ran out of time. Short,
-#: so that a deadline is kept to half a second.
-TERM_GRACE_S = 0.3
-KILL_GRACE_S = 0.1
+if TYPE_CHECKING:
+    from fleetctl.ssh.ending import Crowd, Ended, Endings
 
-#: Between attempts to open a session on a connection that had one before.
-_REOPEN_WAITS_S = (0.01, 0.03, 0.1, 0.3)
-
-_OPEN_REFUSED = {
-    1: "administratively prohibited",
-    2: "connect failed",
-    3: "unknown channel type",
-    4: "resource shortage",
-}
+#: What a command may take that only ends others.
+_END_WITH_S = 1.0
 
 
 class SshConnection:
@@ -43,6 +39,8 @@ class SshConnection:
     Attributes:
         login: How the login went.
         before_close: Something else that goes on over the connection, to be brought to an end.
+        env: Variables for each of its commands.
+        crowd: Returns what it shares with other connections when it ends commands.
     """
 
     def __init__(
@@ -63,15 +61,20 @@ class SshConnection:
         self.login = login
         self.address = address
         self._transport = transport
-        self._spare = early_session
+        self._opening = Opening(
+            transport, early_session, host.settings.connect_timeout_s, self._lost
+        )
         self._agent_forwarding = agent_forwarding
         self._sessions = 0
         self._keepalive: asyncio.TimerHandle | None = None
         self._unanswered = 0
         self._asked_at = 0.0
         self._is_silent = False
-        self._had_session = False
         self.before_close: Callable[[], Awaitable[None]] | None = None
+        self.env: Mapping[str, str] = host.settings.set_env
+        self.crowd: Callable[[], Crowd] | None = None
+        self._starts = Starts()
+        self._made_endings: Endings | None = None
         self._mark(is_interactive=False)
 
     @property
@@ -118,6 +121,8 @@ class SshConnection:
         """
         Run one command and wait for its end.
 
+        Being cancelled ends it on the host before this returns, as its time limit does.
+
         Raises:
             FleetError: ``session.refused``, ``exec.refused``, ``pty.refused`` if it did not start;
                 ``exec.timeout``, ``session.lost``, ``session.no_status`` with what came till then;
@@ -133,9 +138,12 @@ class SshConnection:
             if request.pty is not None:
                 limit_s = self.host.settings.connect_timeout_s
                 await execution.get_terminal(request.pty, limit_s)
+                if session.lost:
+                    raise self._lost(None)
             if not session.ended.done():
                 trace.ran = "unknown"
-                env = self.host.settings.set_env
+                self._starts.add(session, self._ending_rights(request))
+                env = self.env
                 execution.start(
                     {**env, **request.env} if request.env else env,
                     forward_agent=self._agent_forwarding is not None,
@@ -145,14 +153,22 @@ class SshConnection:
             except FleetError as error:  # the dialogue's
                 await self._give_up(session, trace, error, before=before, started=started)
                 raise
-            if not is_in_time:
-                await self._end_remote(session)
+            except Exception:
+                await self._end(session)
+                raise
+            # Of a command that has ended in time only more output could come.
+            ended = await self._end(session) if session.bug or not is_in_time else None
+            execution.hear_out()
+            if ended is not None and session.bug is None:
                 trace.command_s = monotonic() - started
                 trace.ran = "yes" if session.accepted or session.has_ending else "unknown"
-                raise self._timed_out(session, request, trace.command_s)
+                raise ended.timed_out(self.host.name, request, session.result(trace.command_s))
             trace.command_s = monotonic() - started
             return self._finished(session, trace, before)
         except asyncio.CancelledError:
+            execution.stop()
+            trace.left = await self._end_all_the_same(session) or trace.left
+            execution.hear_out()
             trace.command_s = monotonic() - started
             if trace.ran == "unknown":
                 trace.ran = "yes" if session.accepted or session.has_ending else "unknown"
@@ -160,8 +176,15 @@ class SshConnection:
             raise
         finally:
             self._watch(-1)
-            session.close()
+            self._forget(session)
             await execution.close()
+
+    def _forget(self, session: Session) -> None:
+        self._starts.remove(session)
+        if self._made_endings is not None:
+            self._made_endings.over(session)
+        session.close()
+        self._opening.one_ended()
 
     async def close(self) -> None:
         """End the connection; what was written is still sent."""
@@ -171,6 +194,8 @@ class SshConnection:
             self._keepalive.cancel()
         self._transport.close()
         await self._transport.ended
+        if self._made_endings is not None:
+            await self._made_endings.close()
         if self._agent_forwarding is not None:
             await self._agent_forwarding.close()
 
@@ -186,42 +211,9 @@ class SshConnection:
     async def _open_session(self, trace: Trace) -> Session:
         trace.phase = "session"
         started = monotonic()
-        if not self.is_open:
-            raise self._lost(None)
-        session, self._spare = self._spare or Session(self._transport), None
-        await self._opened(session)
-        waits_s = iter(_REOPEN_WAITS_S if self._had_session else ())
-        while session.channel.open_refused is not None:
-            # sshd counts a session until some time after it has closed its channel.
-            wait_s = next(waits_s, None)
-            if wait_s is None:
-                raise _session_refused(session.channel.open_refused)
-            await asyncio.sleep(wait_s)
-            session = Session(self._transport)
-            await self._opened(session)
+        session = await self._opening.open()
         trace.session_s = monotonic() - started
-        if not session.channel.active or session.channel.closed:
-            raise self._lost(None)
-        self._had_session = True
         return session
-
-    async def _opened(self, session: Session) -> None:
-        """Wait for the answer to a session's open."""
-        opened = session.channel.opened
-        try:
-            async with asyncio.timeout(self.host.settings.connect_timeout_s):
-                await opened.future
-        except TimeoutError:
-            self._transport.forget_channel(session.channel)
-            raise FleetError(
-                "session.refused",
-                f"no session within {self.host.settings.connect_timeout_s:g} s",
-                hint="the host may be overloaded, or at its MaxSessions",
-                retryable=True,
-            ) from None
-        except BaseException:
-            self._transport.forget_channel(session.channel)
-            raise
 
     async def _give_up(
         self, session: Session, trace: Trace, error: FleetError, *, before: Ran, started: float
@@ -232,8 +224,7 @@ class SshConnection:
         Raises:
             FleetError: What had gone wrong with the session before: that is the reason then.
         """
-        if not session.ended.done():
-            await self._end_remote(session)
+        await self._end(session)
         trace.command_s = monotonic() - started
         if session.refused is not None or session.lost:
             self._finished(session, trace, before)
@@ -278,22 +269,46 @@ class SshConnection:
             result=result,
         )
 
-    async def _end_remote(self, session: Session) -> None:
-        """Ask the server to end the command: TERM, then KILL. Source: RFC 4254 section 6.9."""
-        for signal, grace_s in (("TERM", TERM_GRACE_S), ("KILL", KILL_GRACE_S)):
-            session.channel.request("signal", signal, want_reply=False)
-            await asyncio.wait((session.ended,), timeout=grace_s)
-            if session.ended.done():
-                return
+    async def _end(self, session: Session) -> Ended | None:
+        """End what was asked for; None if nothing was, or that has ended by itself."""
+        if session not in self._starts or not self._endings.may_end(session):
+            return None
+        ended = await self._endings.end(session)
+        return None if ended.is_own_end else ended
 
-    def _timed_out(self, session: Session, request: ExecRequest, command_s: float) -> FleetError:
-        gone = "it was ended" if session.has_ending else "it may still be running there"
-        return FleetError(
-            "exec.timeout",
-            f"no end within {request.timeout_s:g} s; {gone}",
-            hint="give it more with --timeout",
-            result=session.result(command_s),
-        )
+    @property
+    def _endings(self) -> Endings:
+        """Ends commands that run here; most connections never need it."""
+        if self._made_endings is None:
+            from fleetctl.ssh.ending import MAX_AT_ONCE, Crowd, Endings
+
+            wire = self._transport.wire
+            client = wire.local_end if isinstance(wire, SocketWire) else None
+            crowd = Crowd(asyncio.Semaphore(MAX_AT_ONCE)) if self.crowd is None else self.crowd()
+            self._made_endings = Endings(self._transport, client, self._starts, crowd)
+        return self._made_endings
+
+    def _ending_rights(self, request: ExecRequest) -> RunAs | None:
+        """Return what runs a line that ends processes of a command of another user."""
+        end_with = request.end_with
+        if end_with is None:
+            return None
+
+        async def run(line: str) -> None:
+            command = replace(end_with(line), timeout_s=_END_WITH_S, end_with=None)
+            with suppress(FleetError):  # what it did is seen by looking at the processes
+                await self.exec(command, Trace(), None)
+
+        return run
+
+    async def _end_all_the_same(self, session: Session) -> str | None:
+        """End it although this task is cancelled, once more or once again; return its hint."""
+        while True:
+            try:
+                ended = await self._end(session)
+            except asyncio.CancelledError:
+                continue
+            return ended.hint(self.host.name) if ended is not None else None
 
     # -- keepalive while a session is open
 
@@ -322,13 +337,3 @@ class SshConnection:
             self._asked_at = now
             self._transport.request_global("keepalive@openssh.com")
         self._keepalive = self._transport.loop.call_later(interval_s, self._ask_alive)
-
-
-def _session_refused(answer: tuple[int, str]) -> FleetError:
-    code, text = answer
-    return FleetError(
-        "session.refused",
-        f"the server refused a session: {text or _OPEN_REFUSED.get(code, code)}",
-        hint="see MaxSessions in its sshd_config",
-        retryable=True,
-    )

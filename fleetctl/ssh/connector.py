@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -33,6 +34,7 @@ from fleetctl.ssh.resolver import Resolver
 from fleetctl.ssh.seen_host_keys import SeenHostKeys
 
 if TYPE_CHECKING:
+    from fleetctl.ssh.ending import Crowd
     from fleetctl.ssh.gateway import Gateways
     from fleetctl.ssh.proxy_command import Proxies
 
@@ -83,6 +85,7 @@ class SshConnector:
         self._environ = environ
         self._pacing = Pacing()
         self._patience = Patience()
+        self._ending_turns: asyncio.Semaphore | None = None
         # Made when the first host needs them.
         self._gateways: Gateways | None = None
         self._proxies: Proxies | None = None
@@ -109,7 +112,14 @@ class SshConnector:
             attempt = self._attempt(host, trace, host_key_files, credentials, route)
             return await attempt.run(deadline_at, open_session=open_session)
 
-        return await self._by_its_way(host, trace.turn, once)
+        connection = await self._by_its_way(host, trace.turn, once)
+        connection.crowd = partial(self._crowd, host)
+        if host.settings.send_env:
+            from fleetctl.ssh.send_env import chosen_variables
+
+            sent = chosen_variables(host.settings.send_env, self._environ)
+            connection.env = {**sent, **host.settings.set_env}
+        return connection
 
     async def look(
         self, host: Host, trace: Trace, algorithms: tuple[str, ...] = ()
@@ -216,6 +226,18 @@ class SshConnector:
 
     async def _connect_gateway(self, host: Host) -> SshConnection:
         return await self.connect(host, Trace(), open_session=False)
+
+    def _crowd(self, host: Host) -> Crowd:
+        from fleetctl.ssh.ending import MAX_AT_ONCE, Crowd
+
+        if self._ending_turns is None:
+            self._ending_turns = asyncio.Semaphore(MAX_AT_ONCE)
+        return Crowd(self._ending_turns, partial(self._connect_silently, host))
+
+    async def _connect_silently(self, host: Host) -> SshConnection:
+        """Return another connection; nobody is asked for anything, commands are being ended."""
+        silent = replace(host, settings=replace(host.settings, batch_mode=True))
+        return await self.connect(silent, Trace(), open_session=False)
 
     def _make_proxies(self) -> Proxies:
         from fleetctl.ssh.proxy_command import Proxies

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from fleetctl.model.dialogue import Dialogue
 from fleetctl.model.errors import FleetError
@@ -15,7 +16,10 @@ from fleetctl.ssh.agent_forwarding import REQUEST_NAME
 from fleetctl.ssh.pump import end_of_typing, send_at_once, send_stdin
 from fleetctl.ssh.session import OutputCallback, Session
 
-#: What a dialogue gets to say its last word after its program has ended.
+if TYPE_CHECKING:
+    from fleetctl.ssh.conversation import SshConversation
+
+#: What a dialogue gets to say its last word after it has heard the program's.
 LAST_WORD_S = 5.0
 
 
@@ -34,6 +38,7 @@ class Execution:
         self._request = request
         # Whoever feeds the program or talks to it; None when there is nothing left to do.
         self._side: asyncio.Task[None] | None = None
+        self._conversation: SshConversation | None = None
         if request.is_subsystem:
             on_output = _eof_after_answer(session, on_output)
         session.collect(request.max_output_bytes, on_output)
@@ -43,7 +48,8 @@ class Execution:
         Ask for a terminal and wait for the answer: without one the program must not start.
 
         Raises:
-            FleetError: ``pty.refused``: there was no answer; a refusal is noted in the session.
+            FleetError: ``pty.refused``: there was no answer; a refusal, and a lost connection, are
+                noted in the session.
 
         Source: RFC 4254 sections 6.2 and 8.
         """
@@ -59,6 +65,9 @@ class Execution:
             raise FleetError(
                 "pty.refused", f"no answer to the pty-req request within {limit_s:g} s"
             ) from None
+        session = self._session
+        if session.ended.done() and not session.lost and session.refused is None:
+            raise FleetError("pty.refused", "the server closed the session without a terminal")
 
     def start(self, env: Mapping[str, str], *, forward_agent: bool) -> None:
         """Send environment, program and standard input in one flight, waiting for no answer."""
@@ -80,7 +89,7 @@ class Execution:
             stdin += end_of_typing(stdin)
         sent = send_at_once(session, memoryview(stdin))
         if sent < len(stdin):
-            self._side = asyncio.ensure_future(self._feed(memoryview(stdin)[sent:]))
+            self._side = asyncio.ensure_future(self._send_rest(memoryview(stdin)[sent:]))
         elif not request.is_subsystem:
             session.channel.write_eof()
 
@@ -96,9 +105,8 @@ class Execution:
         """
         ended, limit_s = self._session.ended, self._request.timeout_s
         if self._request.dialogue is None or self._side is None:
-            if limit_s is None:
-                await ended
-            elif not ended.done():
+            # Waited for as a stranger would: cancelling us must not end the session for others.
+            if not ended.done():
                 await asyncio.wait((ended,), timeout=limit_s)
             return ended.done()
         try:
@@ -106,36 +114,60 @@ class Execution:
                 await asyncio.wait((ended, self._side), return_when=asyncio.FIRST_COMPLETED)
                 if not ended.done():
                     await self._side
-                    await ended
+                    await asyncio.wait((ended,))
+                await self._heard_all(self._side)
         except TimeoutError:
             if not limit.expired():
                 raise  # the dialogue's own
+            if not ended.done():
+                self.stop()
             return ended.done()
         done, _ = await asyncio.wait((self._side,), timeout=LAST_WORD_S)
         for side in done:
             side.result()
         return True
 
+    async def _heard_all(self, side: asyncio.Task[None]) -> None:
+        """Wait until a dialogue knows that nothing more will come: it may pass on much, slowly."""
+        if self._conversation is not None:
+            await asyncio.wait((side, self._conversation.over), return_when=asyncio.FIRST_COMPLETED)
+
+    def hear_out(self) -> None:
+        """What a dialogue has not read is output: whoever asks for the result wants all of it."""
+        if self._conversation is not None:
+            self._conversation.end()
+
+    def stop(self) -> None:
+        """Let nobody feed the program or talk to it any more; whoever is stopped is so once."""
+        if self._side is not None and not self._side.cancelling():
+            self._side.cancel()
+
     async def close(self) -> None:
         """Stop feeding and talking; what a dialogue has to put in order is in order after."""
+        self.stop()
         side, self._side = self._side, None
-        if side is not None and not side.done():
-            side.cancel()
-            if self._request.dialogue is not None:
-                await asyncio.wait((side,))
+        if side is not None and self._request.dialogue is not None:
+            await asyncio.wait((side,))
+            if not side.cancelled():
+                side.exception()  # nobody is interested any more
 
     async def _converse(self, dialogue: Dialogue) -> None:
         from fleetctl.ssh.conversation import SshConversation
 
         conversation = SshConversation(self._session, has_pty=self._request.pty is not None)
+        self._conversation = conversation
         try:
             await dialogue.hold(conversation)
+        except FleetError as error:
+            # Before the command has begun, whatever is said is not its output.
+            conversation.end(drop=error.failure.phase == "become")
+            raise
         finally:
             conversation.end()
         await conversation.write(self._request.stdin)
         conversation.write_eof()
 
-    async def _feed(self, rest: memoryview) -> None:
+    async def _send_rest(self, rest: memoryview) -> None:
         await send_stdin(self._session, rest)
         if not self._request.is_subsystem:
             self._session.channel.write_eof()

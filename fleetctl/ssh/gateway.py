@@ -99,7 +99,8 @@ class Gateway:
         """Ask for a stream; its channel's `opened` is set when the gateway has answered."""
         if not self.is_open:
             raise self._as_failure(self.lost())
-        wire = ChannelWire(self._connection.transport, kind, *fields, lost=self.lost)
+        wire = ChannelWire(self._connection.transport, lost=self.lost)
+        wire.open(kind, *fields)
         self._wires.add(wire)
         wire.finished.add_done_callback(lambda _: self._wires.discard(wire))
         return wire
@@ -112,6 +113,7 @@ class Gateway:
             FleetError: See `refused_open`; ``gateway.lost``.
         """
         channel = wire.channel
+        assert channel is not None
         try:
             await channel.opened.future
             if channel.open_refused is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import paramiko
@@ -114,6 +115,45 @@ class IncomingReceiver(Receiver, Protocol):
     channel: LoopChannel | None
 
 
+class ChannelOffers(Protocol):
+    """What a channel that the server wants to open needs of its transport."""
+
+    def accept_offer(
+        self, offer: ChannelOffer, receiver: IncomingReceiver
+    ) -> LoopChannel | None: ...
+
+    def refuse_offer(self, offer: ChannelOffer, code: int, text: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChannelOffer:
+    """
+    A channel that the server wants to open; answered once, at once or later.
+
+    Attributes:
+        transport: Where it came from.
+        remote_id: The server's number of the channel; `window_bytes` and `packet_bytes` are its
+            limits.
+        fields: What the kind of channel adds to the request.
+
+    Source: RFC 4254 section 5.1.
+    """
+
+    transport: ChannelOffers
+    remote_id: int
+    window_bytes: int
+    packet_bytes: int
+    fields: Message
+
+    def accept(self, receiver: IncomingReceiver) -> LoopChannel | None:
+        """Open it; None if the transport has ended meanwhile."""
+        return self.transport.accept_offer(self, receiver)
+
+    def refuse(self, code: int, text: str) -> None:
+        """Refuse it with a reason code of the RFC."""
+        self.transport.refuse_offer(self, code, text)
+
+
 class LoopChannel(paramiko.Channel):
     """
     A channel that hands what arrives to a `Receiver` instead of pipes.
@@ -150,7 +190,14 @@ class LoopChannel(paramiko.Channel):
     def request(
         self, name: str, *fields: bytes | str | int | bool, want_reply: bool = True
     ) -> None:
-        """Send a channel request; its answer comes to `Receiver.reply_received`, in order."""
+        """
+        Send a channel request; its answer comes to `Receiver.reply_received`, in order.
+
+        On a channel that is not open nothing is sent: the server would take it for another one's,
+        or end the connection.
+        """
+        if not self.active or self.closed:
+            return
         m = self._message(cMSG_CHANNEL_REQUEST)
         m.add_string(name)
         m.add_boolean(want_reply)
@@ -171,7 +218,7 @@ class LoopChannel(paramiko.Channel):
         return size
 
     def write_eof(self) -> None:
-        if not self.eof_sent and not self.closed:
+        if self.active and not self.eof_sent and not self.closed:
             self.eof_sent = True
             self._send_to_peer(self._message(cMSG_CHANNEL_EOF))
 

@@ -57,6 +57,7 @@ from fleetctl.ssh.algorithms import Algorithms
 from fleetctl.ssh.loop_channel import (
     CHANNEL_PACKET_BYTES,
     WINDOW_BYTES,
+    ChannelOffer,
     IncomingReceiver,
     LoopChannel,
     LoopEvent,
@@ -82,13 +83,26 @@ MAX_EARLY_READS = 5000
 #: After so many bytes of answers that a peer does not read, its questions are not read either.
 MAX_UNREAD_BYTES = 256 * 1024
 
+#: Messages that wait for new keys when a peer goes on asking; data waits elsewhere.
+MAX_HELD = 20_000
+
 #: What is kept of a peer's words about an ending.
 MAX_REASON_BYTES = 512
+
+#: Numbers of channels remembered beyond their end.
+MAX_CHANNELS_SEEN = 4096
 
 #: After this much in one go the reader lets others run.
 TURN_PACKETS = 64
 TURN_S = 0.005
 
+
+#: Kinds of channels there are.
+#: Source: RFC 4250 section 4.9.1; OpenSSH PROTOCOL sections 2.3 and 2.4.
+CHANNEL_KINDS = frozenset(
+    "session x11 forwarded-tcpip direct-tcpip auth-agent@openssh.com tun@openssh.com"
+    " forwarded-streamlocal@openssh.com direct-streamlocal@openssh.com".split()
+)
 
 _FIRST_CONNECTION_MESSAGE = 50
 #: Length, padding and MAC; most answers are a byte.
@@ -369,6 +383,7 @@ class LoopTransport(paramiko.Transport):
         self.host_key_blob: bytes | None = None
         self.host_key_signature = b""
         self.disconnected: tuple[int, str] | None = None
+        self.is_forced = False
         self.peer_offer: Mapping[str, list[str]] = {}
         self.peer_kex_init = b""
         self.bug: BaseException | None = None
@@ -400,7 +415,7 @@ class LoopTransport(paramiko.Transport):
         self._global_replies: deque[Callable[[bytes | None], None]] = deque()
         self.on_host_keys: Callable[[bytes], None] | None = None
         self._abandoned: set[int] = set()
-        self._acceptors: dict[str, Callable[[], IncomingReceiver | None]] = {}
+        self._takers: dict[str, Callable[[ChannelOffer], None]] = {}
         self._agreements = agreements if agreements is not None else {}
         self._offer: object = None
         self._secret = b""
@@ -679,6 +694,10 @@ class LoopTransport(paramiko.Transport):
             return
         with self.clear_to_send_lock:
             if self._held or not self.clear_to_send.is_set():
+                if len(self._held) >= MAX_HELD and getcurrent() is self._greenlet:
+                    raise PeerMisbehaved(
+                        "kex.protocol", "the peer asks without end while keys are exchanged"
+                    )
                 self._held.append(data)
             else:
                 self.packetizer.send_message(data)
@@ -742,9 +761,17 @@ class LoopTransport(paramiko.Transport):
         self._ask_globally(name, b"", settle)
         return reply
 
-    def ask_global(self, name: str, payload: bytes) -> asyncio.Future[bytes | None]:
+    def ask_global(
+        self,
+        name: str,
+        payload: bytes,
+        hear: Callable[[bytes | None], object] = lambda answer: None,
+    ) -> asyncio.Future[bytes | None]:
         """
         Send a global request whose answer is more than yes.
+
+        Args:
+            hear: Told the answer before anything is read that the peer sent after it.
 
         Returns:
             A future of what the answer carries; None for no, and when the transport ends.
@@ -752,6 +779,7 @@ class LoopTransport(paramiko.Transport):
         reply: asyncio.Future[bytes | None] = self.loop.create_future()
 
         def settle(answer: bytes | None) -> None:
+            hear(answer)
             if not reply.done():
                 reply.set_result(answer)
 
@@ -785,7 +813,7 @@ class LoopTransport(paramiko.Transport):
             channel = LoopChannel(chanid, receiver, self.loop)
             self._channels.put(chanid, channel)
             self.channel_events[chanid] = channel.opened
-            self.channels_seen[chanid] = True
+            self._note_channel(chanid)
             channel._set_transport(self)
             channel._set_window(WINDOW_BYTES, CHANNEL_PACKET_BYTES)
         m = Message()
@@ -806,7 +834,66 @@ class LoopTransport(paramiko.Transport):
             accept: Returns what receives a new channel, or None to refuse it. Called on the loop's
                 thread, inside the transport: it must not block.
         """
-        self._acceptors[kind] = accept
+
+        def answer(offer: ChannelOffer) -> None:
+            receiver = accept()
+            if receiver is None:
+                offer.refuse(4, "too many")  # SSH_OPEN_RESOURCE_SHORTAGE
+            else:
+                offer.accept(receiver)
+
+        self.take_offers(kind, answer)
+
+    def take_offers(self, kind: str, take: Callable[[ChannelOffer], None]) -> None:
+        """
+        Let the server ask for channels of this kind; see `accept_channels`.
+
+        Args:
+            take: Given each request; answers it, now or later. It must not block or raise.
+        """
+        self._takers[kind] = take
+
+    def accept_offer(self, offer: ChannelOffer, receiver: IncomingReceiver) -> LoopChannel | None:
+        """Open a channel the server asked for; None if the transport has ended."""
+        if not self.active:
+            return None
+        with self.lock:
+            chanid = self._next_channel()
+            channel = LoopChannel(chanid, receiver, self.loop)
+            self._channels.put(chanid, channel)
+            self._note_channel(chanid)
+            channel._set_transport(self)
+            channel._set_window(WINDOW_BYTES, CHANNEL_PACKET_BYTES)
+            channel._set_remote_channel(offer.remote_id, offer.window_bytes, offer.packet_bytes)
+        receiver.channel = channel
+        answer = Message()
+        answer.add_byte(cMSG_CHANNEL_OPEN_SUCCESS)
+        add_fields(answer, (offer.remote_id, chanid, WINDOW_BYTES, CHANNEL_PACKET_BYTES))
+        self._send_user_message(answer)
+        return channel
+
+    def refuse_offer(self, offer: ChannelOffer, code: int, text: str) -> None:
+        """Refuse a channel the server asked for."""
+        answer = Message()
+        answer.add_byte(cMSG_CHANNEL_OPEN_FAILURE)
+        add_fields(answer, (offer.remote_id, code, text, "en"))
+        self._send_user_message(answer)
+
+    def _note_channel(self, chanid: int) -> None:
+        """
+        Remember a channel, for what the peer may still send on it when it is closed.
+
+        Those closed longest ago are forgotten: a forwarding opens channels for weeks.
+        """
+        self.channels_seen.pop(chanid, None)
+        self.channels_seen[chanid] = True
+        for _ in range(8):  # more than one, to catch up with channels that stayed open
+            if len(self.channels_seen) <= MAX_CHANNELS_SEEN:
+                break
+            oldest = next(iter(self.channels_seen))
+            del self.channels_seen[oldest]
+            if self._channels.get(oldest) is not None or oldest in self._abandoned:
+                self.channels_seen[oldest] = True
 
     def send_user_message(self, data: Message) -> None:
         """Send, or hold back in order while keys are exchanged; never waits. Any thread."""
@@ -816,12 +903,12 @@ class LoopTransport(paramiko.Transport):
         self._unlink_channel(chanid)
 
     def forget_channel(self, channel: LoopChannel) -> None:
-        """Stop waiting for an open: a late success is answered with CLOSE."""
+        """Stop waiting for an open: a success, late or just in time, is answered with CLOSE."""
         with self.lock:
             if self.channel_events.pop(channel.chanid, None) is not None:
                 self._channels.delete(channel.chanid)
                 self._abandoned.add(channel.chanid)
-        channel.closed = True
+        channel.close()  # it may have been opened at the same moment
 
     def open_channel(self, *args: Any, **kwargs: Any) -> paramiko.Channel:
         """Paramiko's blocking call, for worker threads only."""
@@ -982,6 +1069,17 @@ class LoopTransport(paramiko.Transport):
         code = m.get_int()
         self.disconnected = (code, m.get_string()[:MAX_REASON_BYTES].decode("utf-8", "replace"))
 
+    def _parse_debug(self, m: Message) -> None:
+        """
+        Note whether our key runs one command only.
+
+        Source: sshd 9.2, which tells the options of the key in authorized_keys after the login.
+        """
+        m.get_boolean()
+        _, has_options, options = m.get_string()[:MAX_REASON_BYTES].partition(b" key options:")
+        if has_options and b"command" in options.split():
+            self.is_forced = True
+
     def _parse_unimplemented(self, m: Message) -> None:
         """The peer did not understand something we can do without."""
 
@@ -1010,37 +1108,23 @@ class LoopTransport(paramiko.Transport):
 
     def _parse_channel_open(self, m: Message) -> None:
         """Let the server open what was agreed to. Source: RFC 4254 section 5.1."""
-        accept = self._acceptors.get(m.get_binary().decode("ascii", "replace"))
-        if accept is None:
-            m.rewind()
-            super()._parse_channel_open(m)
-            return
-        remote_id, window_bytes, packet_bytes = m.get_int(), m.get_int(), m.get_int()
-        receiver = accept()
-        answer = Message()
-        if receiver is None:
-            answer.add_byte(cMSG_CHANNEL_OPEN_FAILURE)
-            add_fields(answer, (remote_id, 4, "too many", "en"))  # SSH_OPEN_RESOURCE_SHORTAGE
-            self._send_user_message(answer)
-            return
-        with self.lock:
-            chanid = self._next_channel()
-            channel = LoopChannel(chanid, receiver, self.loop)
-            self._channels.put(chanid, channel)
-            self.channels_seen[chanid] = True
-            channel._set_transport(self)
-            channel._set_window(WINDOW_BYTES, CHANNEL_PACKET_BYTES)
-            channel._set_remote_channel(remote_id, window_bytes, packet_bytes)
-        receiver.channel = channel
-        answer.add_byte(cMSG_CHANNEL_OPEN_SUCCESS)
-        add_fields(answer, (remote_id, chanid, WINDOW_BYTES, CHANNEL_PACKET_BYTES))
-        self._send_user_message(answer)
+        kind = m.get_binary().decode("ascii", "replace")
+        offer = ChannelOffer(self, m.get_int(), m.get_int(), m.get_int(), m)
+        take = self._takers.get(kind)
+        if take is not None:
+            take(offer)
+        elif kind in CHANNEL_KINDS:
+            offer.refuse(1, "not asked for")  # SSH_OPEN_ADMINISTRATIVELY_PROHIBITED
+        else:
+            offer.refuse(3, "unknown")  # SSH_OPEN_UNKNOWN_CHANNEL_TYPE
 
     def _parse_channel_open_success(self, m: Message) -> None:
         chanid = m.get_int()
         if chanid not in self._abandoned:
-            m.rewind()
-            super()._parse_channel_open_success(m)
+            channel = self._channels.get(chanid)
+            if not (isinstance(channel, LoopChannel) and channel.active):  # answered already
+                m.rewind()
+                super()._parse_channel_open_success(m)
             return
         self._abandoned.discard(chanid)
         close = Message()
@@ -1055,6 +1139,8 @@ class LoopTransport(paramiko.Transport):
         if not isinstance(channel, LoopChannel):
             m.rewind()
             super()._parse_channel_open_failure(m)
+            return
+        if channel.active:  # answered already
             return
         # Paramiko would note the reason on the transport, where another channel's caller finds it.
         reason = m.get_int()

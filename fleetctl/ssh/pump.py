@@ -29,12 +29,12 @@ def send_at_once(session: Session, data: memoryview) -> int:
 
 async def send_stdin(session: Session, data: bytes | memoryview) -> None:
     """
-    Send all bytes; return early if the session has ended.
+    Send all bytes; return early if the session, or our side of it, has ended.
 
     Source: RFC 4254 section 5.2.
     """
-    rest = memoryview(data)
-    while rest and not session.ended.done() and not session.channel.closed:
+    rest, channel = memoryview(data), session.channel
+    while rest and not (session.ended.done() or channel.closed or channel.eof_sent):
         session.window.clear()
         sent = send_at_once(session, rest)
         rest = rest[sent:]
@@ -48,4 +48,4 @@ async def send_stdin(session: Session, data: bytes | memoryview) -> None:
 
 def end_of_typing(last: bytes) -> bytes:
     """Return the characters that mean EOF to a terminal after these bytes."""
-    return VEOF if not last or last.endswith(b"\n") else VEOF * 2
+    return VEOF if not last or last.endswith((b"\n", b"\r")) else VEOF * 2

@@ -23,6 +23,9 @@ from fleetctl.ssh.loop_transport import LoopTransport
 DRAIN_S = 2.0
 MAX_DRAIN_S = 10.0
 
+#: Kept of a signal's name; the longest that is known has 4. Source: RFC 4254 section 6.10.
+MAX_SIGNAL_NAME_BYTES = 32
+
 #: Before the name of a variable, among the requests that wait for an answer.
 _ENV = "env "
 
@@ -132,6 +135,7 @@ class Session:
 
     def _end(self) -> None:
         self.answered.set()  # no answer will come
+        self.window.set()  # nor more room
         if not self.ended.done():
             self.ended.set_result(None)
 
@@ -152,7 +156,8 @@ class Session:
         if name == "exit-status":
             self.exit_status = message.get_int()
         elif name == "exit-signal":
-            self.exit_signal = message.get_string().decode("utf-8", "replace")
+            name_of_signal = message.get_string()[:MAX_SIGNAL_NAME_BYTES]
+            self.exit_signal = name_of_signal.decode("utf-8", "replace")
         else:
             return False
         if self._drain is None:
@@ -174,7 +179,9 @@ class Session:
             self.close()
 
     def reply_received(self, *, success: bool) -> None:
-        name = self._requests.popleft() if self._requests else ""
+        if not self._requests:
+            return  # nothing was asked
+        name = self._requests.popleft()
         self.answered.set()
         if name.startswith(_ENV):
             if not success:
@@ -190,11 +197,11 @@ class Session:
 
     def channel_closed(self, *, lost: bool) -> None:
         self.lost = lost and not self.has_ending
-        if not lost:
-            self.eof = True  # CLOSE without EOF ends the data just as well
+        # CLOSE without EOF ends the data just as well; one that answers ours says nothing about it.
+        if not lost and not self.ended.done():
+            self.eof = True
         if self._drain is not None:
             self._drain.cancel()
-        self.window.set()
         self._end()
 
     def failed(self, bug: BaseException) -> None:

@@ -25,12 +25,26 @@ class GatewayLost(ConnectionError):
         self.hop = hop
 
 
+class StreamClosed(ConnectionError):
+    """A stream takes nothing more either; its reader was told its plain end before."""
+
+    def __init__(self) -> None:
+        super().__init__("the stream is closed")
+
+
 class StreamOwner(Protocol):
     """Who is told what the stream does; always called on the loop's thread."""
 
     def bytes_received(self, data: bytes) -> None: ...
 
-    def stream_ended(self, error: BaseException | None) -> None: ...
+    def stream_ended(self, error: BaseException | None) -> None:
+        """
+        Nothing more will come: None for a plain end, else why.
+
+        A stream that can be half closed may say so twice: after a plain end, that it is closed or
+        lost.
+        """
+        ...
 
     def write_pressure(self, *, paused: bool) -> None: ...
 
@@ -123,6 +137,12 @@ class SocketWire(asyncio.Protocol):
         self._early.clear()
         if self._early_end is not None:
             owner.stream_ended(self._early_end[0])
+
+    @property
+    def local_end(self) -> tuple[str, int] | None:
+        """Our address and port, or None if they are not those of IP, or no longer known."""
+        name = self._tcp.get_extra_info("sockname") if self._tcp is not None else None
+        return (name[0], name[1]) if isinstance(name, tuple) else None
 
     def relax(self) -> None:
         """The login is over: let the system decide again when to acknowledge."""

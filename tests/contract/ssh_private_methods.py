@@ -116,6 +116,13 @@ METHODS = (
         "(self, m)",
         _RUN,
     ),
+    Method(
+        TRANSPORT,
+        "_parse_debug",
+        f"{_HOST}: overridden, notes that a key runs one command only",
+        "(self, m)",
+        _RUN,
+    ),
     # -- sending
     Method(
         TRANSPORT,

@@ -131,6 +131,30 @@ def test_a_dialogue_that_fails_ends_the_program(host, loop):
         run_async(main, loop=loop)
 
 
+def test_what_is_said_before_a_failed_become_is_no_output(host, loop):
+    """
+    S10: neither what the dialogue left unread nor what comes until the program is ended.
+    """
+
+    async def refuse(conversation: Conversation) -> None:
+        await read_until(conversation, b"Password: ")
+        await conversation.write(b"wrong\n")
+        await asyncio.sleep(0.2)
+        raise FleetError("become.denied", "sudo refused the password")
+
+    async def main() -> None:
+        async with connected(host) as connection:
+            with pytest.raises(FleetError) as caught:
+                await connection.exec(
+                    'trap "echo bye" TERM; printf "Password: "; read a; echo no; sleep 600',
+                    dialogue=Saying(refuse),
+                )
+            assert caught.value.result is not None
+            assert caught.value.result.stdout == b""
+
+    run_async(main, loop=loop)
+
+
 def test_a_refused_program_is_not_the_dialogues_fault(fleet, loop):
     """
     When the server refuses the terminal, that is the failure, and the dialogue has not begun.

@@ -158,8 +158,11 @@ def test_silent_gateway_is_noticed(fleet, loop):
             (error,) = await asyncio.gather(running, return_exceptions=True)
             return error
 
-    error = run_async(main, loop=loop)
-    fleet.stop(lab_gateway)
+    try:
+        error = run_async(main, loop=loop)
+    finally:
+        fleet.end_sessions(lab_gateway)
+        fleet.stop(lab_gateway)
     assert (error.kind, error.failure.hop) == ("session.lost", lab_gateway.address)
     assert "3 keepalives in a row got no answer" in str(error)
 
@@ -297,14 +300,16 @@ def test_writer_is_held_back_when_nobody_reads(fleet, loop):
             lease.give_back()
             writer = Writer()
             wire.attach(writer)
+            channel = wire.channel
+            assert channel is not None
             written = 0
-            while not writer.is_paused or wire.channel.out_window_size:
+            while not writer.is_paused or channel.out_window_size:
                 wire.write(bytes(65536))
                 written += 65536
                 assert written < 64 * 1024 * 1024
                 await asyncio.sleep(0)
             wire.close()
-            await until(lambda: wire.channel.closed)
+            await until(lambda: channel.closed)
             # The gateway keeps the channel as long as the far end keeps the connection.
             listener.close()
             await until(lambda: lease.gateway.streams == 0)

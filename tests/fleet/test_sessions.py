@@ -14,7 +14,7 @@ import pytest
 from fleetctl.model.errors import FleetError
 from fleetctl.model.operation import Pty
 from fleetctl.model.trace import Trace
-from fleetctl.ssh import connection as connection_module
+from fleetctl.ssh import opening as opening_module
 from fleetctl.ssh.session import Session
 from tests.support.drive import (
     Connection,
@@ -36,7 +36,7 @@ MEBIBYTE = 1024 * 1024
 @pytest.fixture
 def patient_reopening(monkeypatch) -> None:
     """Ask longer for another session: sshd may be slow to see the end of the last one."""
-    monkeypatch.setattr(connection_module, "_REOPEN_WAITS_S", (0.01, 0.03, 0.1, *[0.3] * 200))
+    monkeypatch.setattr(opening_module, "REOPEN_WAITS_S", (0.01, 0.03, 0.1, *[0.3] * 200))
 
 
 # -- what a server refuses

@@ -31,7 +31,7 @@ class Peer:
         self.turns = 0
         self.packet_bytes = packet_bytes
         self.out_window_size = window_bytes
-        self.closed = False
+        self.closed = self.eof_sent = False
         self.can_write = True
         self.window = asyncio.Event()
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -176,5 +176,24 @@ def test_S06_a_peer_that_takes_no_packet_costs_no_cpu():
         assert not pump.done()
         peer.end()
         await pump
+
+    run_in_virtual_time(main)
+
+
+def test_nothing_is_sent_after_our_end_of_input():
+    """
+    Whoever still sends after EOF is not kept waiting for a window that opens for nobody.
+    """
+
+    async def main() -> None:
+        peer = Peer(window_bytes=0)
+        sending = asyncio.ensure_future(send_stdin(peer.session, b"x"))
+        await asyncio.sleep(1)
+        assert not sending.done()
+        peer.eof_sent = True
+        peer.open_window(0)
+        await sending
+        await send_stdin(peer.session, b"too late")
+        assert bytes(peer.got) == b""
 
     run_in_virtual_time(main)
