@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
 
+from fleetctl.become.become import Become
+from fleetctl.become.remote import BecomingRemote
 from fleetctl.commands.account import read_account, script
 from fleetctl.model.errors import FleetError
 from fleetctl.model.failure import status_of
@@ -20,7 +22,7 @@ from fleetctl.model.operation import ExecRequest
 from fleetctl.model.remote import Remote
 from fleetctl.model.result import Outcome
 
-#: In the order in which they are gone through.
+#: In the order in which they are gone through; becoming another user comes last, if it is wanted.
 PHASES = ("resolve", "connect", "version", "kex", "hostkey", "auth", "session", "account", "sftp")
 #: Nothing that is looked at on the host takes longer.
 LOOK_TIMEOUT_S = 20.0
@@ -33,7 +35,14 @@ _NO_SHELL = ("not available", "nologin", "no shell", "not allowed", "disabled")
 
 @dataclass(frozen=True, slots=True)
 class Doctor:
-    """Look at everything between here and a command on the host."""
+    """
+    Look at everything between here and a command on the host.
+
+    Attributes:
+        become: As whom the command is to run, if not as the user who logs in.
+    """
+
+    become: Become | None = None
 
     @property
     def kind(self) -> str:
@@ -52,11 +61,13 @@ class Doctor:
             await _try_session(remote, findings)
             if facts.get("connection") != "local":
                 await _try_sftp(remote, findings)
+            if self.become is not None:
+                await _try_become(remote, findings, self.become)
         except FleetError as caught:
             error = caught
             known = findings.pop() if findings and findings[-1].verdict == "failed" else None
             findings.append(_failed(caught, known))
-        _skip_the_rest(findings)
+        _skip_the_rest(findings, PHASES if self.become is None else (*PHASES, "become"))
         return Outcome(
             status="ok" if error is None else status_of(error.kind),
             data={"findings": [each.to_json() for each in findings]},
@@ -133,6 +144,30 @@ async def _try_sftp(remote: Remote, findings: list[Finding]) -> None:
     )
 
 
+async def _try_become(remote: Remote, findings: list[Finding], become: Become) -> None:
+    """Run a command as the other user, and see who that is."""
+    marker = secrets.token_hex(8)
+    becoming = BecomingRemote(remote, become)
+    began = monotonic()
+    result = await becoming.exec(
+        ExecRequest(
+            command=f"printf %s {marker}; id -un",
+            timeout_s=LOOK_TIMEOUT_S,
+            max_output_bytes=MAX_OUTPUT_BYTES,
+        )
+    )
+    took_s = monotonic() - began
+    how = "with a password" if becoming.was_asked else "without a password"
+    name = result.stdout.rpartition(marker.encode())[2].decode("utf-8", "replace").strip()
+    if name == become.user:
+        summary = f"{name} by {become.program}, {how}"
+        findings.append(Finding("become", "ok", summary, duration_s=took_s))
+        return
+    summary = f"{become.program} became {name or 'somebody'}, and not {become.user}"
+    fix = "do the two names stand for one user? see id there"
+    findings.append(Finding("become", "warning", summary, fix=fix, duration_s=took_s))
+
+
 def _failed(error: FleetError, known: Finding | None) -> Finding:
     """Return what failed, with what is known about it besides."""
     failure = error.failure
@@ -149,8 +184,8 @@ def _failed(error: FleetError, known: Finding | None) -> Finding:
     )
 
 
-def _skip_the_rest(findings: list[Finding]) -> None:
+def _skip_the_rest(findings: list[Finding], phases: Sequence[str]) -> None:
     seen = {each.phase for each in findings}
-    last = max((PHASES.index(phase) for phase in seen if phase in PHASES), default=-1)
+    last = max((phases.index(phase) for phase in seen if phase in phases), default=-1)
     if findings and findings[-1].verdict == "failed":
-        findings.extend(Finding(phase, "skipped", "not reached") for phase in PHASES[last + 1 :])
+        findings.extend(Finding(phase, "skipped", "not reached") for phase in phases[last + 1 :])
