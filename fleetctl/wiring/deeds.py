@@ -8,6 +8,7 @@ it. So it is read as everything that may ask for trust.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fleetctl.model.errors import Problem, UsageError
@@ -21,7 +22,8 @@ _TRUST = "fleetctl trust "
 
 def demands_in(data: bytes, file: str) -> list[Problem]:
     """
-    Return what an ssh_config, an inventory or a file of variables with this content is refused for.
+    Return what an ssh_config, an inventory, a file of variables or an expect script with this
+    content is refused for.
 
     Args:
         data: What is to be trusted; the file is not read again, and what it names is not read.
@@ -30,7 +32,9 @@ def demands_in(data: bytes, file: str) -> list[Problem]:
     Returns:
         In the order of the lines; none for what is vaulted, whose content nobody sees.
     """
-    found = dict.fromkeys((*_of_ssh_config(data, file), *_of_inventory(data, file)))
+    found = dict.fromkeys(
+        (*_of_ssh_config(data, file), *_of_inventory(data, file), *_of_expect(data, file))
+    )
     return sorted(found, key=lambda problem: (problem.line or 0, problem.column or 0))
 
 
@@ -67,6 +71,13 @@ class _AnyVariable(dict[str, str]):
 
     def __missing__(self, _name: str) -> str:
         return ""
+
+
+def _of_expect(data: bytes, file: str) -> Iterator[Problem]:
+    from fleetctl.wiring.expect import secrets_in
+
+    with suppress(UsageError):
+        yield from secrets_in(data, file)
 
 
 def _of_inventory(data: bytes, file: str) -> Iterator[Problem]:
