@@ -12,9 +12,12 @@ import signal
 from collections.abc import Callable
 from time import monotonic
 
+from fleetctl.local.conversation import LocalConversation
 from fleetctl.local.process import Process
 from fleetctl.model.collector import Collector
+from fleetctl.model.dialogue import Dialogue
 from fleetctl.model.events import Stream
+from fleetctl.model.operation import ExecRequest
 from fleetctl.model.result import ExecResult
 
 #: As over SSH: after the exit the outputs are closed from here when nothing came for this long, or
@@ -26,6 +29,8 @@ MAX_DRAIN_S = 10.0
 #: is for a machine too busy to end a process, and for a process that is stuck in its kernel.
 TERM_GRACE_S = 0.3
 KILL_GRACE_S = 1.0
+#: What a dialogue gets to say its last word after it has heard the program's.
+LAST_WORD_S = 5.0
 #: Until the second look whether anybody is left in the group; each further wait is twice as long.
 _FIRST_LOOK_S = 0.005
 
@@ -79,25 +84,56 @@ class Execution:
             duration_s=self.duration_s,
         )
 
-    async def follow(self, stdin: bytes, timeout_s: float | None) -> bool:
+    async def follow(self, request: ExecRequest) -> bool:
         """
-        Feed the command and wait for its end.
+        Talk to the command and feed it as the request says, and wait for its end.
 
         Returns:
             False if it had not exited in time. Time that is over later, while only the rest of the
             output is waited for, ends that.
+
+        Raises:
+            Exception: What the dialogue raised; the command may still be running.
         """
-        self._process.watch(stdin)
+        process, timeout_s = self._process, request.timeout_s
+        process.watch()
         deadline = None if timeout_s is None else self._loop.time() + timeout_s
+        has_heard_all = False
+        if request.dialogue is not None:
+            has_heard_all = await self._converse(request.dialogue, deadline)
+            is_over = deadline is not None and self._loop.time() >= deadline
+            if is_over and not self._has_exited():
+                return False
+        process.send(request.stdin)
+        process.send_eof()
         if not await self._until(self._has_exited, deadline):
             return False
-        last = self._loop.time() + MAX_DRAIN_S
+        last = self._loop.time() + (0 if has_heard_all else MAX_DRAIN_S)
         last = last if deadline is None else min(last, deadline)
-        while self._process.has_output and (now := self._loop.time()) < last:
+        while process.has_output and (now := self._loop.time()) < last:
             if not await self._until(self._hears_more(), min(now + DRAIN_S, last)):
                 break
         self._take_rest()
         return True
+
+    async def _converse(self, dialogue: Dialogue, deadline: float | None) -> bool:
+        """
+        Let a dialogue talk, until it is done or the time is over.
+
+        Returns:
+            Whether it was told that nothing more will come.
+        """
+        conversation = LocalConversation(
+            self._process, self._keep, drain_s=DRAIN_S, max_drain_s=MAX_DRAIN_S
+        )
+        try:
+            async with asyncio.timeout_at(deadline) as limit:
+                conversation.on_end = lambda: _shorten(limit, self._loop.time() + LAST_WORD_S)
+                await dialogue.hold(conversation)
+        except TimeoutError:
+            if not limit.expired():
+                raise  # the dialogue's own
+        return conversation.is_over
 
     async def end(self) -> bool:
         """
@@ -180,9 +216,18 @@ class Execution:
 
     def _deliver(self) -> None:
         for stream, data in self._process.take():
-            self._collectors[stream].add(data)
-            if self._on_output is not None:
-                self._on_output(stream, data)
+            self._keep(stream, data)
+
+    def _keep(self, stream: Stream, data: bytes) -> None:
+        self._collectors[stream].add(data)
+        if self._on_output is not None:
+            self._on_output(stream, data)
+
+
+def _shorten(limit: asyncio.Timeout, deadline: float) -> None:
+    before = limit.when()
+    if not limit.expired():
+        limit.reschedule(deadline if before is None else min(before, deadline))
 
 
 def _signal_name(number: int) -> str:

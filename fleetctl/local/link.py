@@ -7,7 +7,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from time import monotonic
+from typing import TypeVar
 
 from fleetctl.local.execution import Execution, OutputCallback
 from fleetctl.local.process import Process
@@ -18,6 +20,8 @@ from fleetctl.model.operation import ExecRequest
 from fleetctl.model.result import ExecResult
 from fleetctl.model.trace import Trace
 
+T = TypeVar("T")
+
 
 class LocalLink:
     """
@@ -25,7 +29,8 @@ class LocalLink:
 
     A command line is run by ``/bin/sh -c`` in the current folder, as the current user, with the
     environment of fleetctl, the host's SetEnv and the request's variables. It has a session and a
-    process group of its own, so that Ctrl-C does not reach it and all of it can be ended.
+    process group of its own, so that Ctrl-C does not reach it and all of it can be ended. A login
+    shell is the current user's.
     """
 
     def __init__(self, host: Host, environ: Mapping[str, str]) -> None:
@@ -54,7 +59,8 @@ class LocalLink:
 
         Raises:
             FleetError: ``exec.refused``, ``pty.refused`` if it did not start; ``exec.timeout`` with
-                what came till then; ``session.lost`` if the link was closed.
+                what came till then; ``session.lost`` if the link was closed; what the request's
+                dialogue raised, the command ended.
         """
         trace.phase = "session"
         if not self.is_open:
@@ -62,21 +68,29 @@ class LocalLink:
         if request.is_subsystem:
             message = f"this machine has no subsystem {request.command} without an SSH server"
             raise FleetError("exec.refused", message)
-        started = monotonic()
+        started, before = monotonic(), trace.ran
         process = Process(start(request, self._environment(request)))
         trace.ran = "yes"
         execution = Execution(process, request.max_output_bytes, on_output, started=started)
         self._running.add(execution)
         is_gone = True
         try:
-            in_time = await execution.follow(request.stdin, request.timeout_s)
+            in_time = await execution.follow(request)
             if not in_time:
                 is_gone = await execution.end()
             result = execution.result()
+            if not in_time:
+                result = replace(result, gone=is_gone)
+        except FleetError as error:  # the dialogue's
+            is_gone = await _to_its_end(execution.end())
+            error.result = replace(execution.result(), gone=is_gone)
+            if error.failure.phase == "become":
+                trace.ran = before
+            raise
         except (Exception, asyncio.CancelledError):  # the listener failed, or nobody waits any more
             execution.mute()
-            await _to_its_end(execution.end())
-            trace.partial = execution.result()
+            is_gone = await _to_its_end(execution.end())
+            trace.partial = replace(execution.result(), gone=is_gone)
             raise
         finally:
             trace.command_s = execution.duration_s
@@ -89,7 +103,7 @@ class LocalLink:
         return result
 
     def _environment(self, request: ExecRequest) -> dict[str, str]:
-        own = {**self._environ, "TERM": "dumb"} if request.pty else self._environ
+        own = {**self._environ, "TERM": request.pty.term} if request.pty else self._environ
         return {**own, **self.host.settings.set_env, **request.env}
 
     async def close(self) -> None:
@@ -98,13 +112,13 @@ class LocalLink:
         await asyncio.gather(*(execution.end() for execution in self._running))
 
 
-async def _to_its_end(work: Coroutine[object, object, object]) -> None:
+async def _to_its_end(work: Coroutine[object, object, T]) -> T:
     """Do work that takes a bounded time, however often this task is cancelled meanwhile."""
     task = asyncio.ensure_future(work)
     while not task.done():
         with suppress(asyncio.CancelledError):
             await asyncio.shield(task)
-    task.result()  # or raise what went wrong in it
+    return task.result()  # or raise what went wrong in it
 
 
 def _timed_out(result: ExecResult, request: ExecRequest, *, is_gone: bool) -> FleetError:

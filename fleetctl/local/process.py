@@ -10,6 +10,7 @@ import asyncio
 import os
 import sys
 import termios
+from collections import deque
 from io import FileIO
 
 from fleetctl.local.group import ProcessGroup
@@ -20,6 +21,8 @@ from fleetctl.model.events import Stream
 _CHUNK_BYTES = 65536
 #: Read at most so often without waiting, when the end of a stream is not waited for.
 _LAST_READS = 16
+#: Nothing more is read while more than this was not taken.
+_HIGH_WATER_BYTES = 256 * 1024
 #: Between two looks at the process where the kernel does not say that it has ended.
 _LOOK_S = 0.02
 
@@ -36,10 +39,16 @@ class Process:
         self.group = ProcessGroup(started.child.pid)
         self._child = started.child
         self._outputs = dict(started.outputs)
+        self._paused: set[FileIO] = set()
         self._stdin = started.stdin
-        self._unsent = memoryview(b"")
-        self._arrived: list[tuple[Stream, bytes]] = []
+        self._has_terminal = started.has_terminal
+        self._unsent: deque[memoryview] = deque()
+        self._last_sent = b""
+        self._is_eof_sent = False
+        self._arrived: deque[tuple[Stream, bytes]] = deque()
+        self._arrived_bytes = 0
         self._changed = asyncio.Event()
+        self._sent = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._pidfd: int | None = None
         self._look: asyncio.TimerHandle | None = None
@@ -54,14 +63,11 @@ class Process:
         """Whether anybody still has an output of the command open."""
         return bool(self._outputs)
 
-    def watch(self, stdin: bytes) -> None:
-        """Begin to feed the command, to read its output and to wait for its end."""
+    def watch(self) -> None:
+        """Begin to read the command's output and to wait for its end."""
         self._watch_end()
         for file in self._outputs:
             self._loop.add_reader(file.fileno(), self._read, file)
-        if self._stdin is not None:
-            self._unsent = memoryview(stdin + _end_of_input(self._stdin, stdin))
-            self._loop.add_writer(self._stdin.fileno(), self._write, self._stdin)
 
     async def changed(self) -> None:
         """Wait until there is output to take, a stream has ended, or the command has."""
@@ -70,8 +76,49 @@ class Process:
 
     def take(self) -> list[tuple[Stream, bytes]]:
         """Return the output that came since the last time, in order."""
-        arrived, self._arrived = self._arrived, []
+        arrived = list(self._arrived)
+        self._arrived.clear()
+        self._arrived_bytes = 0
+        self._read_on()
         return arrived
+
+    def take_first(self) -> tuple[Stream, bytes] | None:
+        """Return the oldest piece of output that was not taken, or None if there is none."""
+        if not self._arrived:
+            return None
+        stream, data = self._arrived.popleft()
+        self._arrived_bytes -= len(data)
+        if self._arrived_bytes <= _HIGH_WATER_BYTES:
+            self._read_on()
+        return stream, data
+
+    def send(self, data: bytes) -> None:
+        """Feed the command; dropped if it takes no input, or no more."""
+        if data and self._stdin is not None and not self._is_eof_sent:
+            self._last_sent = data[-1:]
+            self._queue(data)
+
+    def send_eof(self) -> None:
+        """End its input when everything was sent; on a terminal that is typed."""
+        if self._stdin is None or self._is_eof_sent:
+            return
+        self._is_eof_sent = True
+        if self._has_terminal:
+            self._queue(_end_of_input(self._stdin, self._last_sent))
+        elif not self._unsent:
+            self._close_stdin(self._stdin)
+
+    async def sent(self) -> None:
+        """Wait until everything was sent, or nobody will take it any more."""
+        while self._unsent and self.exit_code is None:
+            self._sent.clear()
+            await self._sent.wait()
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Give its terminal another size; whoever is in front on it gets SIGWINCH."""
+        if self._has_terminal:
+            for file in self._outputs:
+                termios.tcsetwinsize(file, (rows, columns))
 
     def read_rest(self) -> None:
         """Read what is there already, without waiting for more."""
@@ -98,6 +145,10 @@ class Process:
             data = b""
         if data:
             self._arrived.append((self._outputs[file], data))
+            self._arrived_bytes += len(data)
+            if self._arrived_bytes > _HIGH_WATER_BYTES and file not in self._paused:
+                self._paused.add(file)
+                self._loop.remove_reader(file.fileno())
         elif data is None:
             return False
         else:
@@ -105,24 +156,45 @@ class Process:
         self._changed.set()
         return bool(data)
 
+    def _read_on(self) -> None:
+        for file in self._paused:
+            self._loop.add_reader(file.fileno(), self._read, file)
+        self._paused.clear()
+
     def _close_output(self, file: FileIO) -> None:
         self._loop.remove_reader(file.fileno())
+        self._paused.discard(file)
         file.close()
         del self._outputs[file]
 
+    def _queue(self, data: bytes) -> None:
+        assert self._stdin is not None
+        if not self._unsent:
+            self._loop.add_writer(self._stdin.fileno(), self._write, self._stdin)
+        self._unsent.append(memoryview(data))
+
     def _write(self, file: FileIO) -> None:
         try:
-            sent = file.write(self._unsent[:_CHUNK_BYTES])
+            sent = file.write(self._unsent[0][:_CHUNK_BYTES]) or 0
         except OSError:  # nobody reads it any more
-            sent = len(self._unsent)
-        self._unsent = self._unsent[sent or 0 :]
-        if not self._unsent:
+            self._close_stdin(file)
+            return
+        self._unsent[0] = self._unsent[0][sent:]
+        if not self._unsent[0]:
+            self._unsent.popleft()
+        if self._unsent:
+            return
+        self._sent.set()
+        self._loop.remove_writer(file.fileno())
+        if self._is_eof_sent:
             self._close_stdin(file)
 
     def _close_stdin(self, file: FileIO) -> None:
         self._loop.remove_writer(file.fileno())
         file.close()
         self._stdin = None
+        self._unsent.clear()
+        self._sent.set()
 
     # -- the end
 
@@ -137,6 +209,7 @@ class Process:
         if self._child.poll() is not None:
             self._unwatch_end()
             self._changed.set()
+            self._sent.set()
         elif self._pidfd is None:
             self._look = self._loop.call_later(_LOOK_S, self._check_end)
 
@@ -159,14 +232,12 @@ def _open_pidfd(pid: int) -> int | None:
         return None
 
 
-def _end_of_input(file: FileIO, data: bytes) -> bytes:
+def _end_of_input(file: FileIO, last: bytes) -> bytes:
     """
-    Return what stands for end of file on a terminal; a pipe is closed instead.
+    Return what stands for end of file on a terminal, after input that ended with this byte.
 
     In canonical mode the character passes on the line so far, and is the end if there is none.
     Source: termios(3), VEOF.
     """
-    if not file.isatty():
-        return b""
     character: bytes = termios.tcgetattr(file)[6][termios.VEOF]
-    return character if not data or data.endswith(b"\n") else character * 2
+    return character if last in (b"", b"\n") else character * 2

@@ -1,33 +1,32 @@
 """
-Starting a command line under ``/bin/sh``, with pipes or with a terminal.
+Starting a command line under ``/bin/sh``, or the login shell, with pipes or with a terminal.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import pwd
 import signal
 import subprocess
 import termios
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import FileIO
 
 from fleetctl.model.errors import FleetError
 from fleetctl.model.events import Stream
-from fleetctl.model.operation import ExecRequest
+from fleetctl.model.operation import ExecRequest, Pty
+from fleetctl.terminal.modes import apply_modes
 
 #: Whatever the login shell of the account is, as Ansible does it. Source: ansible-core, connection
 #: plugin ``local`` and the default of ``executable``.
 SHELL = "/bin/sh"
 
-#: Rows and columns, as over SSH.
-TERMINAL_SIZE = (24, 80)
-
 #: A session leader without a terminal takes the one it opens. Source: tty_ioctl(4), TIOCSCTTY;
 #: open(2), O_NOCTTY. The shell does it, because running Python between fork and exec is not safe
 #: in a process with threads.
-_TAKE_TERMINAL = f': <>"$0"; exec {SHELL} -c "$1"'
+_TAKE_TERMINAL = ': <>"$0"; exec "$@"'
 
 _HINTS = {
     errno.ENOENT: f"commands on this machine itself need {SHELL}",
@@ -48,6 +47,7 @@ class Started:
         child: Leader of a session and a process group of its own.
         stdin: Where its input is written; None if it has its end of file already.
         outputs: Where its output is read: one file if both streams are a terminal.
+        has_terminal: Its streams are one.
 
     The files do not block; whoever asked for them closes them.
     """
@@ -55,6 +55,7 @@ class Started:
     child: subprocess.Popen[bytes]
     stdin: FileIO | None
     outputs: Mapping[FileIO, Stream]
+    has_terminal: bool = False
 
 
 def start(request: ExecRequest, environ: Mapping[str, str]) -> Started:
@@ -68,12 +69,14 @@ def start(request: ExecRequest, environ: Mapping[str, str]) -> Started:
         FleetError: ``exec.refused`` or ``pty.refused``; nothing was started.
     """
     _see_children_end()
-    if request.pty:
-        return _start_on_terminal(request, environ)
+    program = _program(request)
+    if request.pty is not None:
+        return _start_on_terminal(program, request.pty, environ)
+    has_input = request.stdin or request.dialogue is not None
     child = _spawn(
-        ["-c", _encoded(request.command)],
+        program,
         environ,
-        stdin=subprocess.PIPE if request.stdin else subprocess.DEVNULL,
+        stdin=subprocess.PIPE if has_input else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -88,14 +91,32 @@ def start(request: ExecRequest, environ: Mapping[str, str]) -> Started:
     return Started(child, stdin, {stdout: "stdout", stderr: "stderr"})
 
 
-def _start_on_terminal(request: ExecRequest, environ: Mapping[str, str]) -> Started:
-    master, slave = _open_terminal()
+def _program(request: ExecRequest) -> list[str | bytes]:
+    """Return program and arguments of a request."""
+    if request.is_shell:
+        # As a login shell, which all of them understand.
+        return [_login_shell(), "-l"]
+    return [SHELL, "-c", _encoded(request.command)]
+
+
+def _login_shell() -> str:
+    """Return the shell of whoever runs this; sh if none is set. Source: passwd(5)."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_shell or SHELL
+    except KeyError:  # nobody in passwd, as in some containers
+        return SHELL
+
+
+def _start_on_terminal(
+    program: Sequence[str | bytes], pty: Pty, environ: Mapping[str, str]
+) -> Started:
+    master, slave = _open_terminal(pty)
     files = [FileIO(master, "r")]
     try:
         files.append(FileIO(os.dup(master), "w"))
         os.set_blocking(master, False)
         child = _spawn(
-            ["-c", _TAKE_TERMINAL, os.ttyname(slave), _encoded(request.command)],
+            [SHELL, "-c", _TAKE_TERMINAL, os.ttyname(slave), *program],
             environ,
             stdin=slave,
             stdout=slave,
@@ -107,11 +128,11 @@ def _start_on_terminal(request: ExecRequest, environ: Mapping[str, str]) -> Star
         raise
     finally:
         os.close(slave)
-    return Started(child, files[1], {files[0]: "stdout"})
+    return Started(child, files[1], {files[0]: "stdout"}, has_terminal=True)
 
 
-def _open_terminal() -> tuple[int, int]:
-    """Return both ends of a terminal that shows a command's output as it is written."""
+def _open_terminal(pty: Pty) -> tuple[int, int]:
+    """Return both ends of a terminal with the size and the modes that are asked for."""
     try:
         master, slave = os.openpty()
     except OSError as error:
@@ -121,16 +142,14 @@ def _open_terminal() -> tuple[int, int]:
             hint="see /proc/sys/kernel/pty/max",
             retryable=error.errno in _PASSING,
         ) from None
-    modes = termios.tcgetattr(slave)
-    modes[1] &= ~termios.ONLCR
-    modes[3] &= ~termios.ECHO
-    termios.tcsetattr(slave, termios.TCSANOW, modes)
-    termios.tcsetwinsize(slave, TERMINAL_SIZE)
+    attributes = apply_modes(termios.tcgetattr(slave), pty.modes)
+    termios.tcsetattr(slave, termios.TCSANOW, attributes)
+    termios.tcsetwinsize(slave, (pty.rows, pty.columns))
     return master, slave
 
 
 def _spawn(
-    arguments: list[str | bytes],
+    program: Sequence[str | bytes],
     environ: Mapping[str, str],
     *,
     stdin: int,
@@ -139,7 +158,7 @@ def _spawn(
 ) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(  # noqa: S603 - running it is what was asked for
-            [SHELL, *arguments],
+            program,
             bufsize=0,
             env=environ,
             stdin=stdin,
@@ -150,12 +169,16 @@ def _spawn(
     except OSError as error:
         raise FleetError(
             "exec.refused",
-            f"{SHELL} could not be started: {error.strerror or error}",
+            f"{_text(program[0])} could not be started: {error.strerror or error}",
             hint=_HINTS.get(error.errno or 0),
             retryable=error.errno in _PASSING,
         ) from None
     except ValueError as error:  # a NUL, or a variable's name with = in it
         raise FleetError("exec.refused", f"the command cannot be started: {error}") from None
+
+
+def _text(word: str | bytes) -> str:
+    return word if isinstance(word, str) else word.decode("utf-8", "replace")
 
 
 def _encoded(line: str) -> bytes:

@@ -16,6 +16,7 @@ import termios
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from tests.support.patience import PATIENCE_S
 
@@ -54,11 +55,11 @@ def fleetctl(*words, stdin=b"", env=None):
 
 
 @contextlib.contextmanager
-def started(*words) -> Iterator[subprocess.Popen]:
+def started(*words, stdin=subprocess.DEVNULL) -> Iterator[Any]:
     """Start a command line with pipes, in a process group of its own; it is gone afterwards."""
     child = subprocess.Popen(
         [*PROGRAM, *words],
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         bufsize=0,  # or what was read ahead is lost to communicate()
@@ -72,11 +73,19 @@ def started(*words) -> Iterator[subprocess.Popen]:
 
 
 class Screen:
-    """A terminal with fleetctl running on it."""
+    """
+    A terminal with fleetctl running on it.
+
+    Attributes:
+        shown: Everything so far.
+        master: Our end of it.
+        pid: The process on it.
+    """
 
     def __init__(self, master: int, child: subprocess.Popen) -> None:
         self.shown = ""
-        self._master = master
+        self.master = master
+        self.pid = child.pid
         self._child = child
 
     def read_until(self, text, *, limit_s=LIMIT_S):
@@ -88,7 +97,7 @@ class Screen:
                 assert text in self.shown, f"no {text!r} in {self.shown!r}"
 
     def type(self, text):
-        os.write(self._master, text.encode())
+        os.write(self.master, text.encode())
 
     def interrupt(self):
         """Press Ctrl-C."""
@@ -105,10 +114,10 @@ class Screen:
     def _read(self, timeout_s):
         # Asked before: what it said last is not missed when it ends meanwhile.
         has_ended = self._child.poll() is not None
-        if not select.select([self._master], [], [], timeout_s)[0]:
+        if not select.select([self.master], [], [], timeout_s)[0]:
             return not has_ended
         try:
-            data = os.read(self._master, 65536)
+            data = os.read(self.master, 65536)
         except OSError:  # EIO: nobody has the terminal open any more
             return False
         self.shown += data.decode(errors="replace").replace("\r\n", "\n")
@@ -116,16 +125,23 @@ class Screen:
 
 
 @contextlib.contextmanager
-def on_terminal(*words, env=None) -> Iterator[Screen]:
-    """Start a command line on a terminal of its own; it is gone afterwards."""
+def on_terminal(*words, env=None, program=PROGRAM, prepare=lambda _fd: None) -> Iterator[Screen]:
+    """
+    Start a command line on a terminal of its own; it is gone afterwards.
+
+    Args:
+        program: What is started with these words.
+        prepare: Changes the terminal first.
+    """
     master, slave = os.openpty()
     termios.tcsetwinsize(slave, (24, 100))
+    prepare(slave)
 
     def take_terminal():
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
     child = subprocess.Popen(
-        [*PROGRAM, *words],
+        [*program, *words],
         stdin=slave,
         stdout=slave,
         stderr=slave,
