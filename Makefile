@@ -10,7 +10,7 @@ RUN_TESTS := $(BIN)/python scripts/run-tests -q
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types bench fix coverage clean sshd installed
+.PHONY: help demo test check lint types soak bench fix coverage clean parts installed
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*  ## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -18,7 +18,7 @@ help:  ## show this list
 demo: $(VENV)/.installed  ## see fleetctl work on a throw-away fleet on this machine
 	@$(BIN)/fleetctl demo
 
-test: $(VENV)/.installed sshd lint types  ## run everything: lint, types and all tests, on real sshd
+test: $(VENV)/.installed parts lint types  ## run everything: lint, types and all tests, on real sshd
 	@echo '--- fleet tests, plain asyncio in debug mode'
 	@FLEETCTL_LOOP=asyncio PYTHONASYNCIODEBUG=1 $(RUN_TESTS) -n 2 -m fleet tests/fleet
 	@echo '--- all tests'
@@ -35,6 +35,9 @@ lint:
 types:
 	@echo '--- types'
 	@$(BIN)/mypy
+
+soak: installed parts  ## the tests of large numbers at their full size; takes many minutes
+	@$(PYTEST) --full-size --timeout 1800 -m fleet tests/fleet/test_session_sizes.py tests/fleet/test_session_crowds.py
 
 bench: installed  ## measure fleetctl beside other tools, on loopback
 	@$(BIN)/python benchmarks/bench.py
@@ -54,8 +57,8 @@ clean:  ## remove everything that was made here, the virtual environments includ
 $(VENV)/.installed: pyproject.toml scripts/make-venv
 	@scripts/make-venv $(VENV) $(PYTHON)
 
-sshd:
-	@scripts/need-sshd
+parts:
+	@scripts/need-parts
 
 installed:
 	@test -e $(VENV)/.installed || { echo 'not installed yet: run `make test` or `make demo` first' >&2; exit 1; }

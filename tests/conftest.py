@@ -13,11 +13,13 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.support.accounts import Accounts, make_accounts_directory
 from tests.support.fleet import Fleet, make_fleet_directory
 from tests.support.leaks import Snapshot, settle
 from tests.support.patience import SLACK_S
 
 _FLEET = pytest.StashKey[Fleet]()
+_ACCOUNTS = pytest.StashKey[Accounts]()
 _LOG_SIZES = pytest.StashKey[Mapping[str, int]]()
 
 hypothesis.settings.register_profile(
@@ -35,6 +37,14 @@ hypothesis.settings.register_profile(
     max_examples=1000,
 )
 hypothesis.settings.load_profile("fleetctl")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--full-size",
+        action="store_true",
+        help="prove the large numbers at their full size; takes minutes",
+    )
 
 
 def pytest_configure() -> None:
@@ -68,16 +78,38 @@ def fleet(request: pytest.FixtureRequest) -> Iterator[Fleet]:
     fleet.close()
 
 
+@pytest.fixture(scope="session")
+def accounts(request: pytest.FixtureRequest, fleet: Fleet) -> Iterator[Accounts]:
+    """Real hosts with other users, by sshd and dropbear; without root its tests fail."""
+    accounts = Accounts(make_accounts_directory(), fleet, block=10 + os.getpid() % 60)
+    request.config.stash[_ACCOUNTS] = accounts
+    yield accounts
+    del request.config.stash[_ACCOUNTS]
+    accounts.close()
+
+
+def _daemons(stash: pytest.Stash) -> list[Fleet | Accounts]:
+    """Return what has started daemons so far in this test run."""
+    found = (stash.get(_FLEET, None), stash.get(_ACCOUNTS, None))
+    return [hosts for hosts in found if hosts]
+
+
 @pytest.fixture(autouse=True)
 def _nothing_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a test after which a thread, child, descriptor, task or transport is left."""
     stash = request.config.stash
     before = Snapshot.take()
     yield
-    fleet = stash.get(_FLEET, None)
-    leaked = settle(before, fleet.pids if fleet else (), timeout_s=SLACK_S)
+    pids = {pid for hosts in _daemons(stash) for pid in hosts.pids}
+    leaked = settle(before, pids, timeout_s=SLACK_S)
     if leaked:
         pytest.fail("the test left behind:\n" + "\n".join(leaked), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def is_full_size(request: pytest.FixtureRequest) -> bool:
+    """Whether tests of large numbers take the largest, and not a fraction that proves the same."""
+    return bool(request.config.getoption("--full-size"))
 
 
 @pytest.fixture(scope="session")
@@ -111,16 +143,19 @@ def private_home(_homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Pat
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    fleet = item.config.stash.get(_FLEET, None)
-    item.stash[_LOG_SIZES] = fleet.log_sizes() if fleet else {}
+    item.stash[_LOG_SIZES] = {
+        name: size
+        for hosts in _daemons(item.config.stash)
+        for name, size in hosts.log_sizes().items()
+    }
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item):
     """Show what the daemons wrote during a test that failed."""
     report = yield
-    fleet = item.config.stash.get(_FLEET, None)
-    if report.failed and fleet:
-        for name, text in fleet.logs_since(item.stash.get(_LOG_SIZES, {})).items():
-            report.sections.append((f"log of {name}", text))
+    if report.failed:
+        for hosts in _daemons(item.config.stash):
+            for name, text in hosts.logs_since(item.stash.get(_LOG_SIZES, {})).items():
+                report.sections.append((f"log of {name}", text))
     return report

@@ -7,6 +7,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -113,7 +114,7 @@ def test_change_log_is_ready_for_the_next_release():
 
 
 @pytest.mark.parametrize(
-    "target", ["demo", "test", "check", "bench", "fix", "coverage", "clean", "help"]
+    "target", ["demo", "test", "check", "soak", "bench", "fix", "coverage", "clean", "help"]
 )
 def test_make_help_lists_the_target(target):
     """
@@ -134,7 +135,7 @@ def test_continuous_integration_runs_what_people_run():
     assert script.read_text(encoding="utf-8").splitlines()[-1] == "exec make test"
 
 
-@pytest.mark.parametrize("script", ["make-venv", "need-sshd", "apt-install"])
+@pytest.mark.parametrize("script", ["make-venv", "need-parts", "apt-install"])
 def test_set_up_script_is_valid_posix_sh(script):
     """
     The set-up scripts run under whatever sh a fresh machine has.
@@ -142,6 +143,27 @@ def test_set_up_script_is_valid_posix_sh(script):
     path = ROOT / "scripts" / script
     assert os.access(path, os.X_OK)
     subprocess.run(["sh", "-n", str(path)], check=True, timeout=PATIENCE_S)
+
+
+def test_parts_that_are_missing_are_named_with_the_command_that_installs_them(tmp_path):
+    """
+    Who is not root reads one command to type, with every package in it.
+    """
+    for program in ("sh", "dirname", "sort", "tr"):
+        (tmp_path / program).symlink_to(shutil.which(program))
+    (tmp_path / "id").write_text("#!/bin/sh\necho 1000\n")
+    (tmp_path / "id").chmod(0o755)
+    done = subprocess.run(
+        [str(ROOT / "scripts" / "need-parts")],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+    assert done.returncode == 1
+    assert "hint: sudo apt-get install --no-install-recommends bash busybox csh" in done.stderr
+    assert "openssh-client openssl" in done.stderr
 
 
 def test_old_python_is_refused_with_a_way_out(tmp_path):
