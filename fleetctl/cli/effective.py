@@ -86,16 +86,19 @@ def _local_user() -> str | None:
 
 def _written(option: Option, value: object) -> str:
     match value:
-        case None | [] | {}:
+        case None | []:
             return "-"
         case bool():
             return "yes" if value else "no"
         case float():
             return f"{value:g}"
+        case int() if option.name == "StreamLocalBindMask":
+            return f"0{value:o}"
         case list():
-            separator = " " if option.field.endswith("_files") else ","
+            is_spaced = option.field.endswith("_files") or option.name == "SendEnv"
+            separator = " " if is_spaced else ","
             return separator.join(str(each) for each in value)
         case dict():
-            return " ".join(f"{name}={text}" for name, text in value.items())
+            return " ".join(f"{name}={text}" for name, text in value.items()) or "-"
         case _:
             return str(value)

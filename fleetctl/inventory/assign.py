@@ -24,7 +24,9 @@ SEVERAL_WORDS = frozenset(
         "CanonicalizePermittedCNAMEs",
         "GlobalKnownHostsFile",
         "IPQoS",
+        "PermitRemoteOpen",
         "RekeyLimit",
+        "SendEnv",
         "SetEnv",
         "UserKnownHostsFile",
     }

@@ -7,8 +7,13 @@ from __future__ import annotations
 from fleetctl.inventory.entries import Assigned
 from fleetctl.inventory.tokens import is_for_later
 
-#: A jump host has settings of its own; the others have tokens that an inventory does not replace.
-_OPTIONS = frozenset({"CertificateFile", "ForwardAgent", "ProxyCommand", "ProxyJump"})
+#: A jump host has settings of its own; a forwarding has two ends to be read and written anew; the
+#: others have tokens that an inventory does not replace.
+_OPTIONS = frozenset({"CertificateFile", "ForwardAgent", "ProxyCommand", "ProxyJump"}) | {
+    "DynamicForward",
+    "LocalForward",
+    "RemoteForward",
+}
 
 
 def needs_reader(assigned: Assigned) -> bool:

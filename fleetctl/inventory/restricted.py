@@ -28,14 +28,12 @@ _ALGORITHMS = frozenset(
     }
 )
 _SWITCHES = frozenset({"NoHostAuthenticationForLocalhost", "VerifyHostKeyDNS"})
+_GIVING = frozenset({"ForwardAgent", "GatewayPorts", "RemoteForward", "SendEnv"})
 _RESTRICTED = (
-    _RUN
-    | _LOAD
-    | _KNOWN_HOSTS
-    | _ALGORITHMS
-    | _SWITCHES
-    | {"ForwardAgent", "StrictHostKeyChecking"}
+    _RUN | _LOAD | _KNOWN_HOSTS | _ALGORITHMS | _SWITCHES | _GIVING | {"StrictHostKeyChecking"}
 )
+#: Of the environment, these tell a host nothing but the language.
+_LANGUAGE = re.compile(r"-.*|LANG|LANGUAGE|LC_[A-Z]*\*?", re.DOTALL)
 #: What OpenSSH no longer offers by itself, and wildcards that bring it back.
 _WEAK = re.compile(
     r"""
@@ -87,8 +85,21 @@ def why_restricted(option: str, words: Sequence[str]) -> str | None:
         return None if value in ("no", "false") else "weakens the check of host keys"
     if option in _KNOWN_HOSTS:
         return "weakens the check of host keys"
-    if option == "ForwardAgent":
-        return None if value in ("no", "false") else "lends your keys to the host"
+    if option in _GIVING:
+        return _why_not_given(option, words)
     allowed = [] if value.startswith("-") else value.lstrip("+^").split(",")
     weak = [name for name in allowed if _WEAK.search(name)]
     return f"allows weak algorithms ({', '.join(weak)})" if weak else None
+
+
+def _why_not_given(option: str, words: Sequence[str]) -> str | None:
+    """Return what of this machine's an option would give to a host."""
+    if option == "ForwardAgent":
+        return None if words[0].lower() in ("no", "false") else "lends your keys to the host"
+    if option == "GatewayPorts":
+        is_closed = words[0].lower() in ("no", "false")
+        return None if is_closed else "opens forwarded ports to other machines"
+    if option == "RemoteForward":
+        return "lets the host connect from this machine"
+    is_harmless = all(map(_LANGUAGE.fullmatch, words))
+    return None if is_harmless else "sends variables of this machine"

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from fleetctl.inventory.assign import split_words
 from fleetctl.inventory.entries import Assigned
 from fleetctl.model.errors import Problem, UsageError
 from fleetctl.model.host import Host
@@ -45,6 +46,8 @@ _WITHOUT_EFFECT = {
 _PROXIES = frozenset({"proxyjump", "proxycommand"})
 #: Lists of files in which ``none`` stands for no file.
 _FILE_LISTS = frozenset({"identityfile", "certificatefile"})
+#: Keywords of which each line has two ends.
+_FORWARDS = frozenset({"dynamicforward", "localforward", "remoteforward"})
 #: Jump hosts that each say themselves through which one they are reached; ssh would go on until
 #: there are no more processes.
 _MOST_GATEWAYS = 16
@@ -140,7 +143,10 @@ class Joiner:
         if keyword is None:
             return
         words = assigned.words
-        for line in [(word,) for word in words] if assigned.option.accumulates else [words]:
+        lines = [(word,) for word in words] if assigned.option.accumulates else [words]
+        if keyword.key in _FORWARDS:
+            lines = [split_words(word) for word in words]
+        for line in lines:
             environment, dialect = self.config.surroundings.environment, self.config.dialect
             value = keyword.parse(
                 Arguments(keyword.key, line, " ".join(line), environment, dialect)

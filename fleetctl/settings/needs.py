@@ -67,6 +67,8 @@ def _is_special(assigned: Assigned) -> bool:
             return any(word.startswith("~") for word in words)
         case "IdentityFile":
             return len(words) > 1 and any(word.lower() == "none" for word in words)
+        case "SendEnv":
+            return any(word.startswith("-") for word in words)
         case "ConnectTimeout":
             return words == ("none",)
         case _:

@@ -18,7 +18,6 @@ _NO_EFFECT = re.compile(
     r"""
     \s* (?: \#.*
         | host \s+ \*
-        | sendenv (?: \s+ [a-z_]+ \*? )+
         | (?: gssapiauthentication | forwardx11trusted ) \s+ (?: yes | no )
         )? \s*
     """,
@@ -27,14 +26,15 @@ _NO_EFFECT = re.compile(
 _INCLUDE = re.compile(r"\s*include\s+(/[\w./-]+)/\*\.conf\s*", re.IGNORECASE | re.ASCII)
 _HASHING = re.compile(r"\s*hashknownhosts\s+(yes|no)\s*", re.IGNORECASE | re.ASCII)
 
+_SENT = re.compile(r"\s*sendenv((?:\s+[a-z_]+\*?)+)\s*", re.IGNORECASE | re.ASCII)
+
 #: An option, its words, and where it is set.
 Default = tuple[str, tuple[str, ...], str]
 
 
 def read_vendor_file(path: Path) -> list[Default] | None:
     """
-    Return the settings that a file makes for all hosts, the first of each option; at most one so
-    far, HashKnownHosts.
+    Return the settings that a file makes for all hosts: HashKnownHosts and SendEnv at most.
 
     Returns:
         None if the file has to be read properly; an empty list if there is no file.
@@ -52,8 +52,12 @@ def read_vendor_file(path: Path) -> list[Default] | None:
     found: list[Default] = []
     for number, line in enumerate(text.split("\n"), 1):
         if hashing := _HASHING.fullmatch(line):
-            if not found:
+            if all(name != "HashKnownHosts" for name, _, _ in found):
                 found.append(("HashKnownHosts", (hashing[1].lower(),), f"{path}:{number}"))
+        elif sent := _SENT.fullmatch(line):
+            if any(name == "SendEnv" for name, _, _ in found):
+                return None  # they add up
+            found.append(("SendEnv", tuple(sent[1].split()), f"{path}:{number}"))
         elif include := _INCLUDE.fullmatch(line):
             if _has_files(Path(include[1])):
                 return None

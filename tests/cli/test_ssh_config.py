@@ -139,9 +139,9 @@ def test_a_warning_is_said_once(project):
     """
     Path("config").write_text("VisualHostKey yes\n")
     for form in ("text", "ssh"):
-        options = ("-o", "EscapeChar=none", "--format", form)
+        options = ("-o", "LogLevel=QUIET", "--format", form)
         told = fleetctl("config", "web1", "-i", "web1,", "-F", "none", *options)
-        assert told.err == "fleetctl: warning: -o: EscapeChar has no effect here\n"
+        assert told.err == "fleetctl: warning: -o: LogLevel has no effect here\n"
     done = fleetctl("config", "web1", "-i", "web1,", "-F", "config")
     assert done.code == 0
     assert done.err == "fleetctl: warning: config: VisualHostKey has no effect here\n"

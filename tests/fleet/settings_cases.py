@@ -142,14 +142,26 @@ BY_HAND: dict[str, Question] = {
     "no known hosts": Question(options=["UserKnownHostsFile=none", "GlobalKnownHostsFile=none"]),
     "revoked": Question("RevokedHostKeys /k/revoked\n", {"RevokedHostKeys": "none"}),
     "environment": Question("SetEnv A=1\nSendEnv X\n", {"SetEnv": ["B=x y", "C="]}),
+    "environment sent": Question(
+        "SendEnv X LC_*\nSendEnv -L* Y\n", {"SendEnv": ["Z", "X"]}, options=["SendEnv=W"]
+    ),
     "service": Question("IPQoS ef\n", options=["IPQoS=af21 cs1"]),
     "included": Question(
         "Include {folder}/more\nPort 33\n", {"User": "a"}, files={"more": "Match user a\nPort 34\n"}
     ),
+    "escape character": Question("EscapeChar ^]\n"),
+    "terminal": Question("Host web*\n  RequestTTY force\n", options=["RequestTTY=no"]),
     "ignored keyword": Question("Foo 1\nPort 33\n", options=["IgnoreUnknown=foo"]),
     "capitals": Question("Host WEB1\nPort 33\nMatch host web1\nUser a\n", name="WEB1"),
     "address as name": Question("Host 127.*\nPort 33\n", name="127.1"),
     "IPv6 address as name": Question("Host *::1\nPort 33\n", name="2001:db8:0::1"),
+    "forwards": Question(
+        "LocalForward 80 h:80\nLocalForward /%n h:2\nRemoteForward 0 h:1\nRemoteForward 99\n"
+        "DynamicForward [::1]:1080\nGatewayPorts yes\nPermitRemoteOpen h:80 [::1]:*\n"
+        "StreamLocalBindMask 077\nStreamLocalBindUnlink yes\nExitOnForwardFailure yes\n",
+        {"LocalForward": "82 h:82"},
+    ),
+    "no forwards": Question("LocalForward 80 h:80\nClearAllForwardings yes\n"),
     "forwards and the rest": Question(
         "LocalForward 80 h:80\nControlPath ~/%C\nRequestTTY no\nUpdateHostKeys ask\n",
         {"Port": "33", "User": "a"},
@@ -190,6 +202,7 @@ _VALUES: dict[str, tuple[str, ...]] = {
     "RekeyLimit": ("1G", "512K 1h", "default", "default none"),
     "RequiredRSASize": ("1024", "3072"),
     "RevokedHostKeys": ("/k/revoked", "none"),
+    "SendEnv": ("LANG", "LC_* -A", "A B"),
     "ServerAliveCountMax": ("1", "9"),
     "ServerAliveInterval": ("0", "1m"),
     "SetEnv": ("A=1", "B=2 C=3"),
@@ -206,9 +219,7 @@ _PROXIES = {
 #: In files only: what we do not honour must not get into the way of what we do.
 _IDLE = {
     "ControlPath": ("~/%C", "none"),
-    "LocalForward": ("80 h:80",),
     "RequestTTY": ("no", "force"),
-    "SendEnv": ("LANG", "LC_* -A"),
     "VerifyHostKeyDNS": ("ask",),
     "VisualHostKey": ("yes",),
 }

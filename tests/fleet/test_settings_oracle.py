@@ -218,8 +218,23 @@ class Printed:
     def _environment(self, key: str) -> dict[str, str]:
         return dict(line.split("=", 1) for line in self._lines[key])
 
+    def _names(self, key: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(self._lines.get(key, [])))
+
     def _forward_agent(self, key: str) -> str | None:
         return None if self.text(key) == "no" else self.text(key)
+
+    def _forwards(self, key: str) -> tuple[str, ...]:
+        return tuple(self._lines.get(key, []))
+
+    def _open_remotely(self, key: str) -> tuple[str, ...]:
+        return tuple(str(self.text(key)).split(" "))
+
+    def _mask(self, key: str) -> int:
+        return int(str(self.text(key)), 8)
+
+    def _escape_char(self, key: str) -> str:
+        return str(self.text(key)).removeprefix("\\")
 
     def _command(self, key: str) -> str | None:
         found = self.text(key)
@@ -252,8 +267,8 @@ def tilde(path: str) -> str:
 
 
 _FLAGS = (
-    "BatchMode Compression HashKnownHosts IdentitiesOnly KbdInteractiveAuthentication "
-    "NoHostAuthenticationForLocalhost PasswordAuthentication TCPKeepAlive"
+    "BatchMode ClearAllForwardings Compression ExitOnForwardFailure GatewayPorts HashKnownHosts IdentitiesOnly KbdInteractiveAuthentication "
+    "NoHostAuthenticationForLocalhost PasswordAuthentication StreamLocalBindUnlink TCPKeepAlive"
 ).split()
 _LISTS = (
     "CASignatureAlgorithms Ciphers HostKeyAlgorithms KexAlgorithms MACs PreferredAuthentications "
@@ -274,15 +289,23 @@ _READ: dict[str, Callable[[Printed, str], object]] = {
     ),
     "CertificateFile": Printed._files_on_lines,
     "ConnectTimeout": Printed._connect_timeout,
+    "DynamicForward": Printed._forwards,
+    "EscapeChar": Printed._escape_char,
     "ForwardAgent": Printed._forward_agent,
     "GlobalKnownHostsFile": Printed._files_on_a_line,
     "IdentityFile": Printed._files_on_lines,
+    "LocalForward": Printed._forwards,
+    "PermitRemoteOpen": Printed._open_remotely,
     "ProxyCommand": Printed._command,
     "PubkeyAuthentication": Printed._pubkey,
     "RekeyLimit": Printed._rekey,
+    "RemoteForward": Printed._forwards,
+    "RequestTTY": Printed._strictness,
     "RevokedHostKeys": Printed._files_on_a_line,
+    "SendEnv": Printed._names,
     "ServerAliveInterval": Printed._time,
     "SetEnv": Printed._environment,
+    "StreamLocalBindMask": Printed._mask,
     "StrictHostKeyChecking": Printed._strictness,
     "UpdateHostKeys": Printed._strictness,
     "UserKnownHostsFile": Printed._files_on_a_line,

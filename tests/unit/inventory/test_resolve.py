@@ -97,13 +97,13 @@ def test_mistakes_on_the_command_line_are_shown_with_those_of_the_file(mistakes)
         ("Prot", ("22",), "-o"),
         ("Port", ("0",), "-o"),
         ("User", (), "-u"),
-        ("LocalForward", ("1", "b:2"), "-o"),
+        ("RemoteCommand", ("uptime",), "-o"),
     ]
     assert mistakes("all: {hosts: {web1: 5}}", overrides=overrides) == [
         '-o: "Prot" is not a keyword of ssh_config',
         "hint: did you mean Port?",
         '-o: Port: a number from 1 to 65535 is expected, not "0"',
-        "-o: LocalForward cannot be used: forwarding is not supported yet",
+        "-o: RemoteCommand cannot be used: give the command to `fleetctl run`",
         "-u: User: the value is empty",
         'hosts.yml:1:21: host "web1": a mapping is expected, not the text "5"',
         "hint: web1: {ssh: {HostName: 5}}",

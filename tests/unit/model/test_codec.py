@@ -87,6 +87,17 @@ def test_result_has_exactly_the_documented_fields_in_order():
     assert json.loads(json.dumps(fields)) == fields
 
 
+def test_rare_fields_are_there_only_when_they_say_something():
+    """
+    ``gone`` of a command that was ended from here, and variables the server did not take.
+    """
+    usual = result_to_json(HostResult(Host("web1"), Outcome("ok", result=ExecResult(0))))
+    assert usual.keys().isdisjoint({"gone", "refused_env"})
+    run = ExecResult(None, gone=False, refused_env=("LANG", "A"))
+    fields = result_to_json(HostResult(Host("web1"), Outcome("timed_out", result=run)))
+    assert (fields["gone"], fields["refused_env"]) == (False, ["LANG", "A"])
+
+
 def test_host_that_was_never_started_has_the_same_fields():
     """
     No connection, no command, no time: the fields are there and say so.

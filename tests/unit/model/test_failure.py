@@ -21,10 +21,11 @@ TABLE = {
     """,
     ("failed", 1): """
         session.lost session.no_status pty.refused exec.refused forward.refused forward.bind
-        exec.nonzero exec.signal become.denied become.timeout expect.timeout
+        exec.nonzero exec.signal become.denied become.timeout become.unavailable expect.timeout
+        expect.eof expect.failed
     """,
     ("timed_out", 1): "exec.timeout",
-    ("cancelled", 1): "run.max_fail run.cancelled",
+    ("cancelled", 1): "run.max_fail run.gate run.cancelled",
     ("failed", 5): "worker.lost operation.bug",
 }
 ROWS = [(kind, *meaning) for meaning, kinds in TABLE.items() for kind in kinds.split()]

@@ -12,14 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from fleetctl.model.setting_values import parse_size_bytes, parse_time_s
 from fleetctl.model.settings import (
     OPTIONS,
     HostSettings,
     Option,
     find_option,
     merge_option,
-    parse_size_bytes,
-    parse_time_s,
     similar_options,
 )
 from tests.support.patience import PATIENCE_S
@@ -209,7 +208,11 @@ def test_the_first_value_wins_and_lists_accumulate():
     assert files == ("a", "b", "c")
     assert [each.name for each in OPTIONS if each.accumulates] == [
         "CertificateFile",
+        "DynamicForward",
         "IdentityFile",
+        "LocalForward",
+        "RemoteForward",
+        "SendEnv",
     ]
 
 

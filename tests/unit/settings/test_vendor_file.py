@@ -37,9 +37,12 @@ def system_file(tmp_path, monkeypatch):
 
 def test_debians_file_is_understood(system_file):
     """
-    Its one setting that counts has its line; the rest has no effect.
+    What counts has its line; the rest has no effect.
     """
-    assert read_vendor_file(system_file) == [("HashKnownHosts", ("yes",), f"{system_file}:8")]
+    assert read_vendor_file(system_file) == [
+        ("SendEnv", ("LANG", "LC_*"), f"{system_file}:7"),
+        ("HashKnownHosts", ("yes",), f"{system_file}:8"),
+    ]
 
 
 def test_no_file_says_nothing(tmp_path):
@@ -58,6 +61,7 @@ def test_no_file_says_nothing(tmp_path):
         "Match all",
         "SendEnv=LANG",
         'SendEnv "LANG"',
+        "SendEnv COLORTERM",  # a second one: they add up
         "HashKnownHosts=yes",
         "HashKnownHosts maybe",
         "HashKnownHosts yes # why",
@@ -103,7 +107,12 @@ def test_hosts_are_as_with_the_reader(system_file, tmp_path, monkeypatch):
         "all:\n  hosts: {a: , b: {ssh: {HashKnownHosts: no, Port: 23}}}\n"
         "  children: {g: {ssh: {User: kim}, hosts: {c: {ansible_host: 10.0.0.1}}}}\n"
     )
-    for overrides in ((), [("HashKnownHosts", ("no",), "-o")]):
+    for overrides in (
+        (),
+        [("HashKnownHosts", ("no",), "-o")],
+        [("SendEnv", ("X", "LANG"), "-o")],
+        [("SendEnv", ("-LC_*",), "-o")],
+    ):
         short, full = (
             found(path, monkeypatch, in_full=in_full, overrides=overrides)
             for in_full in (False, True)
@@ -112,7 +121,9 @@ def test_hosts_are_as_with_the_reader(system_file, tmp_path, monkeypatch):
         assert [dict(host.settings.origin) for host in short] == [
             dict(host.settings.origin) for host in full
         ]
-    assert found(path, monkeypatch, in_full=False)[0].settings.hash_known_hosts
+    (settings, *_) = [host.settings for host in found(path, monkeypatch, in_full=False)]
+    assert settings.hash_known_hosts
+    assert settings.send_env == ("LANG", "LC_*")
 
 
 def test_an_inventory_with_jump_hosts_is_read_in_full(system_file, tmp_path, monkeypatch):

@@ -8,8 +8,8 @@ import pytest
 
 from fleetctl.model.errors import Problem
 
-IDLE = "ControlMaster auto\nSendEnv LANG\nGSSAPIAuthentication yes\nLocalForward 80 a:80\n"
-SAID = "ControlMaster, GSSAPIAuthentication, LocalForward, SendEnv have no effect here"
+IDLE = "ControlMaster auto\nStdinNull yes\nGSSAPIAuthentication yes\nTunnel yes\n"
+SAID = "ControlMaster, GSSAPIAuthentication, StdinNull, Tunnel have no effect here"
 
 
 def test_one_line_for_each_file_that_was_named(project):
@@ -19,11 +19,11 @@ def test_one_line_for_each_file_that_was_named(project):
     project.write("hosts.yml", "ssh_config: own\nall: {hosts: {'web[1:9]': }}\n")
     project.write("own", f"{IDLE}Include {project.folder}/part\n{IDLE}")
     project.write("part", "VisualHostKey yes\n")
-    project.write("given", "EscapeChar none\nHost web3\n  TunnelDevice 1\nHost db\n  Tunnel yes\n")
+    project.write("given", "LogLevel QUIET\nHost web3\n  TunnelDevice 1\nHost db\n  Tunnel yes\n")
     project.hosts(config="given")
     assert sorted(project.warnings, key=lambda each: each.file or "") == [
         Problem("VisualHostKey has no effect here", f"{project.folder}/part"),
-        Problem("EscapeChar, TunnelDevice have no effect here", "given"),
+        Problem("LogLevel, TunnelDevice have no effect here", "given"),
         Problem(SAID, "own"),
     ]
 
@@ -43,11 +43,11 @@ def test_a_keyword_that_is_idle_in_both_is_said_of_the_file_that_was_named(proje
     """
     Whichever of them says it first.
     """
-    project.write_user("Host a\n  EscapeChar none\n")
+    project.write_user("Host a\n  LogLevel QUIET\n")
     project.write("hosts.yml", "ssh_config: own\nall: {hosts: {a: , b: }}\n")
-    project.write("own", "Host b\n  EscapeChar none\n")
+    project.write("own", "Host b\n  LogLevel QUIET\n")
     project.hosts()
-    assert project.warnings == [Problem("EscapeChar has no effect here", "own")]
+    assert project.warnings == [Problem("LogLevel has no effect here", "own")]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_options_of_the_command_line_and_inventory_warn_once(project):
     """
     Each with its own place; the joined settings do not say it again.
     """
-    project.write("hosts.yml", "all: {ssh: {EscapeChar: none}, hosts: {a: , b: }}\n")
+    project.write("hosts.yml", "all: {ssh: {LogLevel: QUIET}, hosts: {a: , b: }}\n")
     project.write("given", "Port 33\n")
     project.hosts(config="given", options=["VisualHostKey=yes"])
     assert [str(each.file) for each in project.warnings] == ["-o", "hosts.yml"]
