@@ -122,6 +122,7 @@ class BecomeDialogue:
 
     Attributes:
         was_asked: A password was asked for.
+        is_refused: It is known that nobody is become.
         has_become: The mark has come: whatever follows is the command's.
     """
 
@@ -137,6 +138,7 @@ class BecomeDialogue:
         leave_s: float = LEAVE_S,
     ) -> None:
         self.was_asked = False
+        self.is_refused = False
         self.has_become = False
         self._attempt = attempt
         self._password = attempt.password if ask else None
@@ -226,6 +228,7 @@ class BecomeDialogue:
             raise self._refused()
 
     def _refused(self, *, is_wrong: bool = False) -> FleetError:
+        self.is_refused = True
         talk = self._heard[self._talk]
         if talk.is_missing:
             return self._attempt.no_program()

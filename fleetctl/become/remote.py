@@ -159,8 +159,10 @@ class BecomingRemote:
         line = any_shell(outer_script(become, marks, inner, request.command, ask=ask))
 
         def end_with(command: str) -> ExecRequest:
-            # A password that was refused is not given again.
-            may_ask = ask and dialogue.has_become
+            # A password that was refused is not given again. One that was taken may not be known as
+            # such yet.
+            is_open = dialogue.was_asked and not dialogue.is_refused
+            may_ask = ask and (dialogue.has_become or is_open)
             return self._becoming(ExecRequest(command), attempt, ask=may_ask)[0]
 
         became = replace(

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import re
 import shlex
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import pytest
@@ -207,6 +208,36 @@ def test_a_password_that_was_not_taken_is_not_tried_again_to_end_a_command():
     end_with = remote.requests[0].end_with
     assert end_with is not None
     assert " -n " in decoded(end_with("kill 7").command)
+
+
+def test_a_password_that_was_taken_ends_a_command_that_has_just_begun():
+    """
+    Cancelled between the password and the mark that says who we are: the command may run by then.
+    """
+
+    class Waiting(Program):
+        async def read(self):
+            return await super().read() or await asyncio.Event().wait()
+
+    class Interrupted(Playing):
+        async def exec(self, request):
+            self.requests.append(request)
+            script = decoded(request.command)
+            asked = re.search(r"-p '(\w+)%%(\w+) '", script)
+            assert asked is not None
+            prompt = f"{asked[1]}%{asked[2]} ".encode()
+            program = Waiting(("stderr", marks_of(script)[0]), ("stderr", prompt))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await request.dialogue.hold(program)
+            assert program.written == b"geheim\n"
+            return ExecResult(exit_status=None)
+
+    remote = Interrupted("geheim", "geheim")
+    execute(remote, Become(), ExecRequest("sleep 600"))
+    end_with = remote.requests[0].end_with
+    assert end_with is not None
+    assert " -S -p " in decoded(end_with("kill 7").command)
 
 
 def test_everything_else_is_the_hosts():
