@@ -211,7 +211,7 @@ def test_F34_a_forced_command_is_not_taken_for_sudo(accounts):
     """
     F34: nothing of ours ran; what it printed is in the message, and is not output.
     """
-    host = accounts.host("forced", ForceCommand="echo forced")
+    host = accounts.host("forced-echo", ForceCommand="echo forced")
     error = refused(accounts.model_host("admin", host), ROOT, password=accounts.password("admin"))
     assert explained(error)[:2] == (
         "become.unavailable",

@@ -205,7 +205,7 @@ def test_S09_channels_asked_for_while_keys_are_due_are_not_answered_without_end(
                     transport.packetizer.send_message(open_request(b"session", number))
 
     def deaf(transport: paramiko.Transport) -> None:
-        seen = []
+        seen: list[paramiko.Message] = []
 
         def parse_kex_init(m: paramiko.Message) -> None:
             if not seen:

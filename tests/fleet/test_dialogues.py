@@ -280,11 +280,12 @@ def test_many_dialogues_at_once_are_kept_apart(fleet, loop):
                 asyncio.get_running_loop().call_later(0.02, task.cancel)
             results = await asyncio.gather(*tasks, return_exceptions=True)
             for number, result in enumerate(results):
-                if not isinstance(result, asyncio.CancelledError):
+                if isinstance(result, asyncio.CancelledError):
+                    assert number % 3 == 0
+                else:
+                    assert not isinstance(result, BaseException), result
                     expected = " ".join(f"{number}-{turn}" for turn in range(5))
                     assert result.stdout.decode() == f"{expected}\n"
-                else:
-                    assert number % 3 == 0
             await until(lambda: len(connection.transport._channels) == 0)
 
     run_async(main, loop=loop)

@@ -6,13 +6,15 @@ processes themselves.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import pytest
 
 from fleetctl.become.become import Become
 from fleetctl.become.remote import BecomingRemote
 from fleetctl.model.errors import FleetError
-from fleetctl.model.operation import ExecRequest, Pty
+from fleetctl.model.finding import Finding
+from fleetctl.model.operation import ExecRequest, Pty, ShellScript
 from fleetctl.model.result import ExecResult
 from fleetctl.model.secret import Secret
 from fleetctl.ssh import ending_hunt as ending_module
@@ -120,7 +122,7 @@ def test_F48_what_runs_as_root_by_sudo_is_gone(accounts, web, user, command, pty
 
 
 class OverConnection:
-    """As much of a `Remote` as becoming needs."""
+    """A `Remote` that does as much as becoming needs."""
 
     def __init__(self, connection: Connection, password: str) -> None:
         self.host = connection.ssh.host
@@ -132,6 +134,15 @@ class OverConnection:
 
     async def exec(self, request: ExecRequest) -> ExecResult:
         return await self._connection.ssh.exec(request, self._connection.trace, None)
+
+    async def shell(self, script: ShellScript) -> ExecResult:
+        raise NotImplementedError
+
+    async def secret(self, source: str) -> Secret | None:
+        raise NotImplementedError
+
+    async def connect(self, findings: list[Finding] | None = None) -> Mapping[str, object]:
+        raise NotImplementedError
 
 
 @pytest.mark.parametrize(

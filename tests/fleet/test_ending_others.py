@@ -154,7 +154,7 @@ def test_forced_command(accounts, monkeypatch):
     that nobody knows.
     """
     monkeypatch.setattr(ending_module, "LIMIT_S", 1.0)
-    host = accounts.host("forced", ForceCommand="echo on; exec sleep 600")
+    host = accounts.host("forced-sleep", ForceCommand="echo on; exec sleep 600")
 
     async def main():
         async with connected(accounts.model_host("u-sh", host)) as connection:

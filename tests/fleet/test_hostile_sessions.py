@@ -21,6 +21,7 @@ from paramiko.common import (
 from fleetctl.model.dialogue import Conversation
 from fleetctl.model.errors import FleetError
 from fleetctl.model.operation import Pty
+from fleetctl.model.result import ExecResult
 from fleetctl.ssh import opening as opening_module
 from fleetctl.ssh.loop_transport import LoopTransport
 from fleetctl.ssh.session import Session
@@ -161,7 +162,7 @@ def test_a_session_given_up_when_it_was_opened_is_closed(fleet, monkeypatch, loo
     """
     Cancelled in the turn in which the server's yes came: the server does not count it for ever.
     """
-    tasks = []
+    tasks: list[asyncio.Task[ExecResult]] = []
 
     def ask(transport: LoopTransport) -> Session:
         session = Session(transport)

@@ -11,7 +11,6 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -99,7 +98,7 @@ def assert_arrives(fleet, sizes: list[int], *, forks: int) -> None:
         Assignment(replace(fleet.model_host(lab_hosts[n % 10]), name=name), operation)
         for n, (name, operation) in enumerate(writes.items())
     ]
-    digests = defaultdict(hashlib.sha256)
+    digests = {key: hashlib.sha256() for key in expected}
     results: dict[str, HostResult] = {}
 
     async def main() -> None:
@@ -127,7 +126,7 @@ def assert_arrives(fleet, sizes: list[int], *, forks: int) -> None:
             operation.size,
         )
         assert outcome.result.output_complete
-    assert {key: digests[key].hexdigest() for key in expected} == expected
+    assert {key: digest.hexdigest() for key, digest in digests.items()} == expected
     assert grown < MOST_MEMORY + forks * MOST_MEMORY_PER_HOST, grown
     assert grown < sum(sizes)  # or the limit would say nothing
 
@@ -160,7 +159,12 @@ def test_F41_all_of_it_is_in_ndjson(fleet, is_full_size):
     inventory = fleet.inventory(fleet.hosts(count))
     words = ["-m", "fleetctl", "run", "-i", inventory, "web*", "--format", "ndjson"]
     words += ["--max-output", str(KEPT), "--", operation.command()]
-    digests = defaultdict(hashlib.sha256)
+    expected = {
+        (f"web{number:02d}", stream): operation.digest(stream)
+        for number in range(1, count + 1)
+        for stream in STREAMS
+    }
+    digests = {key: hashlib.sha256() for key in expected}
     finished = []
     with subprocess.Popen(
         [sys.executable, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
@@ -176,9 +180,4 @@ def test_F41_all_of_it_is_in_ndjson(fleet, is_full_size):
                 finished.append(event)
     assert process.returncode == 0
     assert len(finished) == count
-    got = {key: digest.hexdigest() for key, digest in digests.items()}
-    assert got == {
-        (f"web{number:02d}", stream): operation.digest(stream)
-        for number in range(1, count + 1)
-        for stream in STREAMS
-    }
+    assert {key: digest.hexdigest() for key, digest in digests.items()} == expected

@@ -14,6 +14,7 @@ from fleetctl.commands.command import Command
 from fleetctl.commands.conditions import Conditions
 from fleetctl.commands.quoting import plain_line
 from fleetctl.commands.script import Script
+from fleetctl.model.result import ExecResult, Outcome
 from tests.support.shells import (
     LOGIN_SHELLS,
     POSIX_SHELLS,
@@ -35,6 +36,11 @@ AWKWARD = (
 )
 
 
+def result_of(outcome: Outcome) -> ExecResult:
+    assert outcome.result is not None
+    return outcome.result
+
+
 @pytest.fixture(params=LOGIN_SHELLS)
 def account(request, tmp_path):
     return login_shell(request.param, tmp_path)
@@ -50,7 +56,7 @@ def test_awkward_words_arrive_as_they_are(account, program):
     Several words are arguments, whatever the login shell takes them for.
     """
     outcome = perform(Command(words=(program, *AWKWARD)), account)
-    assert (outcome.status, outcome.result.stdout) == ("ok", shown(*AWKWARD))
+    assert (outcome.status, result_of(outcome).stdout) == ("ok", shown(*AWKWARD))
 
 
 def test_every_byte_arrives(account, program):
@@ -59,7 +65,7 @@ def test_every_byte_arrives(account, program):
     """
     words = [word for byte in ALL_BYTES for word in (byte, f"a{byte}b", byte * 2)]
     outcome = perform(Command(words=(program, *words, ALL_BYTES, ALL_BYTES[::-1])), account)
-    assert outcome.result.stdout == shown(*words, ALL_BYTES, ALL_BYTES[::-1])
+    assert result_of(outcome).stdout == shown(*words, ALL_BYTES, ALL_BYTES[::-1])
 
 
 @pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
@@ -70,7 +76,7 @@ def test_the_locale_does_not_matter(name, locale, program, tmp_path):
     """
     account = login_shell(name, tmp_path, LC_ALL=locale)
     words = (ALL_BYTES, "ä€\U0001f600", "\udcff\udcfe", "\udce2\udc82")
-    assert perform(Command(words=(program, *words)), account).result.stdout == shown(*words)
+    assert result_of(perform(Command(words=(program, *words)), account)).stdout == shown(*words)
 
 
 @pytest.mark.parametrize("name", LOGIN_SHELLS)
@@ -90,7 +96,7 @@ def test_any_words_arrive(name, words, program, tmp_path_factory):
     No list of characters is forgotten.
     """
     account = login_shell(name, tmp_path_factory.mktemp("account"))
-    assert perform(Command(words=(program, *words)), account).result.stdout == shown(*words)
+    assert result_of(perform(Command(words=(program, *words)), account)).stdout == shown(*words)
 
 
 @pytest.mark.parametrize("size", [1_001, 20_000, 100_000])
@@ -101,7 +107,7 @@ def test_long_arguments_arrive(account, program, size):
     noise = random.Random(size).randbytes(size).replace(b"\0", b"!")
     words = ("x" * size, noise.decode("utf-8", "surrogateescape"))
     outcome = perform(Command(words=(program, *words), stdin=b"rest"), account)
-    assert outcome.result.stdout == shown(*words)
+    assert result_of(outcome).stdout == shown(*words)
 
 
 def test_plain_words_need_no_sh(account, program):
@@ -111,7 +117,7 @@ def test_plain_words_need_no_sh(account, program):
     words = ("a b", "it's", "$HOME", "", "--x=y", "a=b", "*", "=ls", "%1", "~")
     line = plain_line([program, *words])
     assert line is not None
-    assert perform(Command(line), account).result.stdout == shown(*words)
+    assert result_of(perform(Command(line), account)).stdout == shown(*words)
     assert account.requests[0].command == line
 
 
@@ -125,10 +131,10 @@ def test_conditions_are_met_for_lines_and_for_words(account, tmp_path):
     ask = 'printf "%s|%s|%s|%s|%s" "$A" "$B" "$(pwd)" "$(umask)" "$(nice)"; exit 3'
     seen = f"it's; $(x)!\n!|2 3|{folder}|0027|5".encode()
     outcome = perform(Command(words=("sh", "-c", ask), conditions=conditions), account)
-    assert (outcome.result.exit_status, outcome.result.stdout) == (3, seen)
+    assert (result_of(outcome).exit_status, result_of(outcome).stdout) == (3, seen)
     line = f"sh -c '{ask}'"
     outcome = perform(Command(line, conditions=conditions), account)
-    assert (outcome.result.exit_status, outcome.result.stdout) == (3, seen)
+    assert (result_of(outcome).exit_status, result_of(outcome).stdout) == (3, seen)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +154,7 @@ def test_a_line_is_read_by_the_login_shell(name, line, answer, tmp_path):
     """
     for conditions in (Conditions(), Conditions(umask=0o077)):
         outcome = perform(Command(line, conditions=conditions), login_shell(name, tmp_path))
-        assert outcome.result.stdout == answer, outcome
+        assert result_of(outcome).stdout == answer, outcome
 
 
 @pytest.mark.parametrize("shell", ["", "/usr/sbin/nologin", "/bin/false", "/no/such/shell"])
@@ -158,7 +164,7 @@ def test_without_a_shell_of_its_own_sh_reads_the_line(shell, tmp_path):
     """
     account = login_shell("dash", tmp_path, SHELL=shell)
     command = Command('a=1; echo "$a"', conditions=Conditions(umask=0o077))
-    assert perform(command, account).result.stdout == b"1\n"
+    assert result_of(perform(command, account)).stdout == b"1\n"
 
 
 def test_a_path_of_its_own_does_not_hide_sh(account):
@@ -172,7 +178,7 @@ def test_a_path_of_its_own_does_not_hide_sh(account):
         Script("x.sh", b"echo 'x!'\n", conditions=conditions),
     ):
         outcome = perform(command, account)
-        assert (outcome.result.stdout, outcome.result.stderr) == (b"x!\n", b"")
+        assert (result_of(outcome).stdout, result_of(outcome).stderr) == (b"x!\n", b"")
 
 
 def test_input_follows_the_words_to_the_byte(account):
@@ -182,7 +188,7 @@ def test_input_follows_the_words_to_the_byte(account):
     data = bytes(range(256)) * 2000
     words = ("sh", "-c", "cat; exit 4", "y" * 120_000)
     outcome = perform(Command(words=words, stdin=data), account)
-    assert (outcome.result.exit_status, outcome.result.stdout) == (4, data)
+    assert (result_of(outcome).exit_status, result_of(outcome).stdout) == (4, data)
 
 
 NOISE = {
@@ -203,16 +209,18 @@ def test_F37_what_start_up_files_write_is_kept_apart(name, tmp_path):
     (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / path).write_text(text)
     account = login_shell(name, tmp_path, **({variable: str(tmp_path / path)} if variable else {}))
-    assert b"noise" in perform(Command("echo hello"), account).result.stdout
+    assert b"noise" in result_of(perform(Command("echo hello"), account)).stdout
     for operation in (
         Command("echo hello", conditions=Conditions(umask=0o077)),
         Command(words=("echo", "hello!"[:5]), conditions=Conditions(umask=0o077)),
         Script("x.sh", b"echo hello\n"),
     ):
         outcome = perform(operation, account)
-        assert (outcome.result.stdout, outcome.result.stderr) == (b"hello\n", b"")
-        assert "noise" in outcome.data["shell_noise"]
-        assert "more" in outcome.data["shell_noise"]
+        assert (result_of(outcome).stdout, result_of(outcome).stderr) == (b"hello\n", b"")
+        told = outcome.data["shell_noise"]
+        assert isinstance(told, str)
+        assert "noise" in told
+        assert "more" in told
 
 
 def test_a_line_that_the_shell_cannot_read_is_no_success(account):
@@ -221,7 +229,7 @@ def test_a_line_that_the_shell_cannot_read_is_no_success(account):
     """
     outcome = perform(Command("echo (((;", conditions=Conditions(umask=0o077)), account)
     assert outcome.status == "failed"
-    assert outcome.result.stderr
+    assert result_of(outcome).stderr
 
 
 HEX = b'printf %s "$3" | od -An -v -tx1 | tr -d " \\n"'
@@ -244,8 +252,8 @@ def test_scripts_get_arguments_and_input_as_they_are(account, kind):
     script = Script("x.sh", SCRIPTS[kind], ("a b!", "", ALL_BYTES), b"line 1\nline 2\n")
     outcome = perform(script, account)
     status, first = ENDS[kind]
-    lines = outcome.result.stdout.decode().splitlines()
-    assert (outcome.result.exit_status, lines[0]) == (status, first), outcome
+    lines = result_of(outcome).stdout.decode().splitlines()
+    assert (result_of(outcome).exit_status, lines[0]) == (status, first), outcome
     assert lines[-2] == "line 2"
     assert lines[-1] == ALL_BYTES.encode("utf-8", "surrogateescape").hex()
 
@@ -258,8 +266,8 @@ def test_scripts_run_whatever_sh_is(name, kind, tmp_path):
     """
     script = Script("x.sh", SCRIPTS[kind], ("a b!", "", ALL_BYTES), b"line 1\nline 2\n")
     outcome = perform(script, with_sh(name, tmp_path))
-    lines = outcome.result.stdout.decode().splitlines()
-    assert outcome.result.exit_status == ENDS[kind][0], outcome
+    lines = result_of(outcome).stdout.decode().splitlines()
+    assert result_of(outcome).exit_status == ENDS[kind][0], outcome
     assert lines[-2:] == ["line 2", ALL_BYTES.encode("utf-8", "surrogateescape").hex()]
 
 
@@ -272,7 +280,7 @@ def test_words_and_conditions_whatever_sh_is(name, tmp_path, program):
     for words in ((ALL_BYTES, *AWKWARD), ("!" * 60_000, ALL_BYTES)):
         command = Command(words=(program, *words), conditions=Conditions({"A": "b"}, "/", 0o22, 1))
         outcome = perform(command, account)
-        assert (outcome.status, outcome.result.stdout) == ("ok", shown(*words)), outcome
+        assert (outcome.status, result_of(outcome).stdout) == ("ok", shown(*words)), outcome
 
 
 @pytest.mark.parametrize("name", POSIX_SHELLS)
@@ -283,7 +291,7 @@ def test_the_text_of_a_script_is_kept_whatever_sh_is(name, tmp_path):
     text = bytes(byte for byte in range(1, 256) if byte != ord("'"))
     code = b"printf %s '" + text + b"'\ncat <<\\E\n$HOME \\\nE\n\n\n"
     outcome = perform(Script("x", code), with_sh(name, tmp_path))
-    assert outcome.result.stdout == text + b"$HOME \\\n"
+    assert result_of(outcome).stdout == text + b"$HOME \\\n"
 
 
 @pytest.mark.parametrize("first", [b"#!/bin/sh\n", b"#!/bin/bash\n"])
@@ -294,4 +302,4 @@ def test_a_script_of_a_megabyte(account, first):
     text = b"# sixty-four bytes in a line, so many of them that it hurts.....\n" * 16_000
     code = first + b": <<\\X\n" + text + b"X\nread -r x; echo $x; exit 9\n"
     outcome = perform(Script("x", code, stdin=b"in\n"), account)
-    assert (outcome.result.exit_status, outcome.result.stdout) == (9, b"in\n")
+    assert (result_of(outcome).exit_status, result_of(outcome).stdout) == (9, b"in\n")

@@ -18,6 +18,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from fleetctl.lab.keys import generate_key
@@ -81,6 +82,7 @@ class Accounts:
         self._fleet = fleet
         self._block = block
         self._placed = 0
+        self._options: dict[str, dict[str, str | None]] = {}
         self._started: dict[str, LabHost] = {}
         # Below the 65534 that containers in a user namespace have, away from real users.
         self._first_uid = random.choice(range(40000, 60000, 100))
@@ -111,17 +113,21 @@ class Accounts:
         """
         Return a host served by sshd, with PAM.
 
-        One that runs already is returned as it is: each name goes with its options.
+        One that runs already is returned as it is; each name goes with its options.
 
         Args:
             name: Its name.
             options: Lines of sshd_config to change, None for sshd's own default. ``sudoers`` and
                 ``doas`` are lines to add to these files instead.
         """
+        wanted = dict(options)
         if name not in self._started:
             files = {"sudoers": options.pop("sudoers", ""), "doas": options.pop("doas", "")}
             argv = [str(self._fleet.sshd_installed.path), "-D", "-e", "-f", "/etc/ssh/sshd_config"]
             self._start(name, argv, files=files, options=options)
+            self._options[name] = wanted
+        known = self._options[name]
+        assert known == wanted, f"there is another host {name} already: choose another name"
         return self._started[name]
 
     def dropbear(self, name: str = "dropbear", *flags: str) -> LabHost:
@@ -306,8 +312,9 @@ class Accounts:
         key = generate_key()
         write_private(host.host_key, key.private)
         # dropbear does not read OpenSSH's keys.
-        convert = ["dropbearconvert", "openssh", "dropbear", host.host_key, folder / "lab_host_key"]
-        subprocess.run(convert, check=True, capture_output=True, timeout=PATIENCE_S)
+        convert = ("dropbearconvert", "openssh", "dropbear")
+        argv = [*convert, str(host.host_key), str(folder / "lab_host_key")]
+        subprocess.run(argv, check=True, capture_output=True, timeout=PATIENCE_S)
         self._know(known_hosts_line(host, key))
 
     def _know(self, line: str) -> None:
@@ -332,6 +339,6 @@ def make_accounts_directory() -> Path:
     running = {str(process.pid) for process in process_table()}
     for old in directories:
         if old.name.partition("-")[0] not in running:
-            end(lambda old=old: inhabitants_of_all(old))
+            end(partial(inhabitants_of_all, old))
             shutil.rmtree(old, ignore_errors=True)
     return Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=base))

@@ -110,8 +110,10 @@ def test_passwords_are_asked_for_on_a_terminal(accounts, user, command, asked, w
     Programs that take a password from a terminal only ask there, and take the right one.
     """
     argv = [*accounts.ssh_argv(user, "-tt"), command]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(argv, bufsize=0, **pipes) as process:
+    pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
+    with subprocess.Popen(argv, bufsize=0, stdin=pipe, stdout=pipe, stderr=nowhere) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
         shown = b""
         for prompt, told in asked:
             while not shown.endswith(prompt.encode()):
@@ -198,6 +200,7 @@ def test_hosts_of_a_run_that_was_killed_are_ended_by_the_next(fleet, tmp_path, m
     stale = directory.rename(directory.with_name(f"4194305-{directory.name}"))
     accounts = Accounts(stale, fleet, block=9)
     host = accounts.host()
+    assert host.pid is not None
     make_accounts_directory().rmdir()
     assert not stale.exists()
     # Here it is a child, and may have been reaped by who ended it.

@@ -5,6 +5,7 @@ The operation behind `run`: what is sent, and how the end of a command is judged
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 
 import pytest
@@ -13,27 +14,25 @@ from fleetctl.commands.command import Command, command_of
 from fleetctl.commands.conditions import Conditions
 from fleetctl.commands.judgement import judge
 from fleetctl.model.errors import FleetError
+from fleetctl.model.failure import Failure
 from fleetctl.model.host import Host
 from fleetctl.model.operation import Pty
-from fleetctl.model.result import ExecResult
+from fleetctl.model.result import ExecResult, Outcome
 from fleetctl.testing import ScriptedRemote, exited
 from tests.support.shells import ShellRemote, perform
 
 SH = ShellRemote(("sh",))
+ANY_COMMAND = re.compile(".*", re.DOTALL)
 
 
-class RecordingRemote:
-    """Answers every command with the same result and remembers what was sent."""
+def result_of(outcome: Outcome) -> ExecResult:
+    assert outcome.result is not None
+    return outcome.result
 
-    host = Host("recording")
 
-    def __init__(self, result):
-        self.result = result
-        self.requests = []
-
-    async def exec(self, request):
-        self.requests.append(request)
-        return self.result
+def failure_of(outcome: Outcome) -> Failure:
+    assert outcome.failure is not None
+    return outcome.failure
 
 
 def judged(**ending):
@@ -41,7 +40,8 @@ def judged(**ending):
 
 
 def run(command, *, check=False, result=None):
-    remote = RecordingRemote(result or ExecResult(exit_status=0, stdout=b"hello\n"))
+    answer = result or ExecResult(exit_status=0, stdout=b"hello\n")
+    remote = ScriptedRemote({ANY_COMMAND: answer})
     return asyncio.run(command.run(remote, check=check)), remote.requests
 
 
@@ -92,7 +92,7 @@ def test_variables_are_set_for_the_line():
     """
     conditions = Conditions({"A": "it's; $(x)!", "B": "2 3"})
     outcome = perform(Command('printf "%s|%s" "$A" "$B"', conditions=conditions), SH)
-    assert outcome.result.stdout == b"it's; $(x)!|2 3"
+    assert result_of(outcome).stdout == b"it's; $(x)!|2 3"
 
 
 @pytest.mark.parametrize("name", ["UID", "IFS", "PPID", "fleetctl_sh"])
@@ -102,7 +102,7 @@ def test_any_name_can_be_a_variable(name):
     """
     words = ("env",)
     outcome = perform(Command(words=words, conditions=Conditions({name: "5"})), SH)
-    assert f"{name}=5\n".encode() in outcome.result.stdout
+    assert f"{name}=5\n".encode() in result_of(outcome).stdout
 
 
 @pytest.mark.parametrize("words", [("exit", "3"), ("umask", "-S"), ("type", "sh")])
@@ -111,7 +111,7 @@ def test_what_only_a_shell_can_do_is_done(words):
     Words are a program, or what is built into every sh.
     """
     outcome = perform(Command(words=words, conditions=Conditions(umask=0o022)), SH)
-    assert outcome.result.exit_status == (3 if words[0] == "exit" else 0)
+    assert result_of(outcome).exit_status == (3 if words[0] == "exit" else 0)
 
 
 def test_a_word_with_an_equals_sign_is_a_program_if_it_comes_first():
@@ -120,7 +120,7 @@ def test_a_word_with_an_equals_sign_is_a_program_if_it_comes_first():
     """
     for conditions in (Conditions(), Conditions({"C": "d"})):
         outcome = perform(Command(words=("a=b", "true"), conditions=conditions), SH)
-        assert outcome.result.exit_status == 127
+        assert result_of(outcome).exit_status == 127
 
 
 @pytest.mark.parametrize(
@@ -137,9 +137,9 @@ def test_a_folder_that_is_not_there_is_one_clear_failure(cwd, said):
     The command does not run, and has no exit status.
     """
     outcome = perform(Command("echo ran", conditions=Conditions(cwd=cwd)), SH)
-    assert (outcome.status, outcome.failure.kind) == ("failed", "exec.refused")
-    assert outcome.failure.message == f"the command was not started: {said}"
-    assert (outcome.result.exit_status, outcome.result.stdout) == (None, b"")
+    assert (outcome.status, failure_of(outcome).kind) == ("failed", "exec.refused")
+    assert failure_of(outcome).message == f"the command was not started: {said}"
+    assert (result_of(outcome).exit_status, result_of(outcome).stdout) == (None, b"")
     assert not outcome.changed
 
 
@@ -153,7 +153,7 @@ def test_homes_are_those_of_the_host(tmp_path):
     remote = ShellRemote(("sh",), environ)
     for cwd, found in (("~", tmp_path), ("~/a b/$x", folder), ("~root", "/root"), ("/", "/")):
         outcome = perform(Command(words=("pwd",), conditions=Conditions(cwd=cwd)), remote)
-        assert outcome.result.stdout.decode() == f"{found}\n"
+        assert result_of(outcome).stdout.decode() == f"{found}\n"
 
 
 def test_a_niceness_that_is_refused_is_a_failure(tmp_path):
@@ -165,9 +165,9 @@ def test_a_niceness_that_is_refused_is_a_failure(tmp_path):
     nice.chmod(0o755)
     remote = ShellRemote(("sh",), {"PATH": f"{tmp_path}:/usr/bin:/bin"})
     outcome = perform(Command("echo ran", conditions=Conditions(nice=-5)), remote)
-    assert outcome.failure.kind == "exec.refused"
-    assert "--nice -5" in outcome.failure.message
-    assert outcome.result.stdout == b""
+    assert failure_of(outcome).kind == "exec.refused"
+    assert "--nice -5" in failure_of(outcome).message
+    assert result_of(outcome).stdout == b""
 
 
 def test_this_machine_reads_lines_with_bin_sh():
@@ -177,7 +177,7 @@ def test_this_machine_reads_lines_with_bin_sh():
     remote = ShellRemote(("sh",), {"PATH": "/usr/bin:/bin", "SHELL": "/bin/false"})
     remote.host = Host("localhost", connection="local")
     command = Command("echo $0", conditions=Conditions(umask=0o022))
-    assert perform(command, remote).result.stdout == b"/bin/sh\n"
+    assert result_of(perform(command, remote)).stdout == b"/bin/sh\n"
 
 
 def test_a_host_without_sh_is_told_apart():
@@ -186,8 +186,8 @@ def test_a_host_without_sh_is_told_apart():
     """
     remote = ShellRemote(("/bin/bash",), {"PATH": "/nowhere"})
     outcome = perform(Command("x", conditions=Conditions(umask=0o022)), remote)
-    assert outcome.failure.kind == "exec.refused"
-    assert outcome.failure.message.startswith("the account's shell could not start sh: ")
+    assert failure_of(outcome).kind == "exec.refused"
+    assert failure_of(outcome).message.startswith("the account's shell could not start sh: ")
 
 
 # -- without a shell (F33, F35)
@@ -214,7 +214,7 @@ def test_F33_F35_known_words_mean_that_there_is_no_shell(result):
     They are said in the place of every command.
     """
     outcome, remote = ended(result)
-    assert (outcome.status, outcome.failure.kind) == ("unreachable", "session.no_shell")
+    assert (outcome.status, failure_of(outcome).kind) == ("unreachable", "session.no_shell")
     assert len(remote.requests) == 1
     assert outcome.result == result
 
@@ -241,14 +241,17 @@ def test_F33_a_question_that_fails_changes_nothing():
     The connection may be lost by then: the command's own end stands.
     """
 
-    class Losing(RecordingRemote):
-        async def exec(self, request):
-            if self.requests:
-                raise FleetError("session.lost", "connection lost")
-            return await super().exec(request)
+    def answer(_: str) -> ExecResult:
+        if len(remote.requests) > 1:
+            raise FleetError("session.lost", "connection lost")
+        return exited(1)
 
-    outcome = asyncio.run(Command("false").run(Losing(exited(1)), check=False))
-    assert (outcome.failure.kind, outcome.failure.message) == ("exec.nonzero", "exit status 1")
+    remote = ScriptedRemote({ANY_COMMAND: answer})
+    outcome = asyncio.run(Command("false").run(remote, check=False))
+    assert (failure_of(outcome).kind, failure_of(outcome).message) == (
+        "exec.nonzero",
+        "exit status 1",
+    )
 
 
 def test_F33_slow_commands_are_not_asked_about():
@@ -268,7 +271,7 @@ def test_exit_status_0_is_ok_and_counts_as_a_change():
     """
     outcome, _ = run(Command("true"))
     assert (outcome.status, outcome.changed, outcome.failure) == ("ok", True, None)
-    assert outcome.result.stdout == b"hello\n"
+    assert result_of(outcome).stdout == b"hello\n"
 
 
 @pytest.mark.parametrize("status", [1, 7, 255])
@@ -278,9 +281,9 @@ def test_another_exit_status_is_a_failure_with_its_number(status):
     """
     outcome = judged(exit_status=status, stderr=b"no\n")
     assert outcome.status == "failed"
-    assert outcome.failure.kind == "exec.nonzero"
-    assert outcome.failure.message == f"exit status {status}"
-    assert outcome.result.stderr == b"no\n"
+    assert failure_of(outcome).kind == "exec.nonzero"
+    assert failure_of(outcome).message == f"exit status {status}"
+    assert result_of(outcome).stderr == b"no\n"
 
 
 @pytest.mark.parametrize(("status", "word"), [(127, "PATH"), (126, "mode")])
@@ -296,8 +299,8 @@ def test_a_signal_is_never_a_success():
     exec.signal names the signal (F44).
     """
     outcome = judged(exit_status=None, exit_signal="TERM")
-    assert (outcome.status, outcome.failure.kind) == ("failed", "exec.signal")
-    assert "TERM" in outcome.failure.message
+    assert (outcome.status, failure_of(outcome).kind) == ("failed", "exec.signal")
+    assert "TERM" in failure_of(outcome).message
 
 
 @pytest.mark.parametrize(("name", "word"), [("KILL", "memory"), ("XCPU", "ulimit -t")])
@@ -313,7 +316,7 @@ def test_an_end_without_status_is_no_success():
     A server that says nothing about the end gives session.no_status (F43).
     """
     outcome = judged(exit_status=None)
-    assert (outcome.status, outcome.failure.kind) == ("failed", "session.no_status")
+    assert (outcome.status, failure_of(outcome).kind) == ("failed", "session.no_status")
 
 
 def test_check_sends_nothing():

@@ -12,14 +12,26 @@ import pytest
 
 from fleetctl.commands.conditions import Conditions
 from fleetctl.commands.script import MAX_SCRIPT_BYTES, Script, interpreter_of, problems_of
+from fleetctl.model.failure import Failure
+from fleetctl.model.result import ExecResult, Outcome
+from fleetctl.testing import ScriptedRemote
 from tests.support.shells import ShellRemote, perform
-from tests.unit.commands.test_command import RecordingRemote
 
 SH = ShellRemote(("sh",))
 
 
-def result_of(code, *arguments, **fields):
-    return perform(Script("x.sh", code, arguments, **fields), SH).result
+def result_of(outcome: Outcome) -> ExecResult:
+    assert outcome.result is not None
+    return outcome.result
+
+
+def failure_of(outcome: Outcome) -> Failure:
+    assert outcome.failure is not None
+    return outcome.failure
+
+
+def ended(code, *arguments, **fields) -> ExecResult:
+    return result_of(perform(Script("x.sh", code, arguments, **fields), SH))
 
 
 @pytest.mark.parametrize(
@@ -76,7 +88,7 @@ def test_a_script_sees_its_name_its_arguments_and_its_input():
     Its own text is no input of it.
     """
     code = b'read -r first; printf "%s|" "$0" "$#" "$first" "$@"; cat; exit 4\n'
-    result = result_of(code, "a b", "", "'!\\", stdin=b"one\ntwo\n\0three")
+    result = ended(code, "a b", "", "'!\\", stdin=b"one\ntwo\n\0three")
     assert result.stdout == b"x.sh|3|one|a b||'!\\|two\n\0three"
     assert result.exit_status == 4
 
@@ -85,7 +97,7 @@ def test_a_script_leaves_nothing_of_ours_behind():
     """
     No variable, no function, no descriptor besides the three.
     """
-    result = result_of(b"set; env; ls -l /proc/$$/fd | grep -c -- '->'\n", pty=False)
+    result = ended(b"set; env; ls -l /proc/$$/fd | grep -c -- '->'\n", pty=False)
     assert b"fleetctl" not in result.stdout.replace(os.getcwdb(), b"")
     assert result.stdout.endswith(b"\n3\n")
 
@@ -95,14 +107,14 @@ def test_the_status_of_the_last_command_is_that_of_the_script(code):
     """
     With a newline at the end, without one, and with one that is taken back.
     """
-    assert result_of(code).exit_status == 5
+    assert ended(code).exit_status == 5
 
 
 def test_a_mistake_has_its_line_and_what_is_before_it_runs():
     """
     As sh does it with a file.
     """
-    result = result_of(b"echo one\n\nif\n")
+    result = ended(b"echo one\n\nif\n")
     assert (result.stdout, result.exit_status) == (b"one\n", 2)
     assert result.stderr.startswith(b"x.sh: ")
     assert b"yntax error" in result.stderr
@@ -112,14 +124,14 @@ def test_what_is_behind_an_exit_is_never_read():
     """
     An archive may follow.
     """
-    assert result_of(b"echo one; exit 0\n))(('\"`\n").stdout == b"one\n"
+    assert ended(b"echo one; exit 0\n))(('\"`\n").stdout == b"one\n"
 
 
 def test_set_e_and_traps_work():
     """
     The shell that runs the script is one of its own.
     """
-    result = result_of(b"trap 'echo bye' EXIT\nset -e\nfalse\necho no\n")
+    result = ended(b"trap 'echo bye' EXIT\nset -e\nfalse\necho no\n")
     assert (result.stdout, result.exit_status) == (b"bye\n", 1)
 
 
@@ -131,17 +143,17 @@ def test_F44_a_signal_ends_the_script_itself(code):
     There is no shell around it that would turn the signal into a status.
     """
     outcome = perform(Script("x", code), SH)
-    assert outcome.result.exit_signal == signal.SIGTERM.name.removeprefix("SIG")
-    assert outcome.failure.kind == "exec.signal"
+    assert result_of(outcome).exit_signal == signal.SIGTERM.name.removeprefix("SIG")
+    assert failure_of(outcome).kind == "exec.signal"
 
 
 def test_options_of_the_interpreter_count():
     """
     ``set -e`` from the first line, and an interpreter that is no shell.
     """
-    assert result_of(b"#!/bin/sh -e\nfalse\necho no\n").stdout == b""
+    assert ended(b"#!/bin/sh -e\nfalse\necho no\n").stdout == b""
     code = b"#!/usr/bin/env -S awk -f\nBEGIN { print ARGV[1]; exit 3 }\n"
-    result = result_of(code, "a b")
+    result = ended(code, "a b")
     assert (result.stdout, result.exit_status) == (b"a b\n", 3)
 
 
@@ -159,8 +171,8 @@ def test_an_interpreter_that_is_not_there_is_named(first, name):
     The script does not run, and has no status.
     """
     outcome = perform(Script("x", f"#!{first}\n".encode()), SH)
-    assert (outcome.failure.kind, outcome.result.exit_status) == ("exec.refused", None)
-    assert outcome.failure.message == (
+    assert (failure_of(outcome).kind, result_of(outcome).exit_status) == ("exec.refused", None)
+    assert failure_of(outcome).message == (
         f"there is no {name} on the host, which the script's #! line names"
     )
 
@@ -171,7 +183,7 @@ def test_conditions_hold_for_a_script(tmp_path):
     """
     conditions = Conditions({"PATH": "/nowhere", "A": "b c"}, str(tmp_path), 0o027, 7)
     code = b'echo "$A|$PATH|$(pwd)|$(umask)|$(/usr/bin/nice)"\n'
-    result = result_of(code, conditions=conditions)
+    result = ended(code, conditions=conditions)
     assert result.stdout.decode() == f"b c|/nowhere|{tmp_path}|0027|7\n"
 
 
@@ -187,15 +199,15 @@ def test_a_cut_transfer_runs_nothing():
             return await super().exec(request)
 
     outcome = perform(Script("x", b"echo ran\n" * 100), Cutting(("sh",)))
-    assert outcome.failure.kind == "exec.refused"
-    assert "did not arrive whole" in outcome.failure.message
-    assert outcome.result.stdout == b""
+    assert failure_of(outcome).kind == "exec.refused"
+    assert "did not arrive whole" in failure_of(outcome).message
+    assert result_of(outcome).stdout == b""
 
 
 def test_check_sends_nothing():
     """
     What a script would change cannot be known.
     """
-    remote = RecordingRemote(None)
+    remote = ScriptedRemote()
     outcome = asyncio.run(Script("x", b"reboot\n").run(remote, check=True))
     assert (outcome.status, remote.requests) == ("skipped", [])

@@ -271,7 +271,7 @@ def test_what_is_no_shell_is_told(argv, why):
     Accounts that run something else, or nothing, and hosts without the usual programs.
     """
 
-    async def question(shell: EndingShell) -> object:
+    async def question(shell: EndingShell) -> None:
         try:
             with pytest.raises(NoShell, match=why):
                 await shell.look()
