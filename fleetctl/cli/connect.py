@@ -23,6 +23,7 @@ from fleetctl.cli.logs import set_up_logging
 from fleetctl.cli.options import LoginOptions, TargetOptions, login_options, target_options
 from fleetctl.cli.perform import make_run_id, render_label
 from fleetctl.cli.secrets import given_secrets
+from fleetctl.cli.sections import SectionedCommand
 from fleetctl.cli.state import seen_host_keys_file, state_directory
 from fleetctl.cli.targets import targets_of
 from fleetctl.cli.terminal import Terminal
@@ -47,7 +48,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=SectionedCommand, epilog=EXAMPLES)
 @click.argument("host", metavar="HOST", shell_complete=complete_pattern)
 @target_options
 @login_options

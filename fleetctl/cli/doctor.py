@@ -19,6 +19,7 @@ from fleetctl.cli.options import (
     target_options,
 )
 from fleetctl.cli.perform import perform
+from fleetctl.cli.sections import SectionedCommand
 from fleetctl.cli.targets import targets_of
 from fleetctl.wiring import make_doctor
 
@@ -32,7 +33,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=SectionedCommand, epilog=EXAMPLES)
 @click.argument("host", nargs=-1, required=True, shell_complete=complete_pattern)
 @target_options
 @login_options

@@ -25,6 +25,7 @@ from fleetctl.cli.options import (
     parse_seconds,
     target_options,
 )
+from fleetctl.cli.sections import SectionedCommand
 from fleetctl.cli.targets import targets_of
 from fleetctl.model.errors import UsageError
 from fleetctl.wiring.forwards import (
@@ -45,7 +46,7 @@ Examples:
 """
 
 
-class ForwardCommand(click.Command):
+class ForwardCommand(SectionedCommand):
     """What stands behind ``--`` is a command of this machine; its options are its own."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

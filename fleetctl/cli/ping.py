@@ -17,6 +17,7 @@ from fleetctl.cli.options import (
     target_options,
 )
 from fleetctl.cli.perform import perform
+from fleetctl.cli.sections import SectionedCommand
 from fleetctl.cli.targets import targets_of
 from fleetctl.wiring import make_ping
 
@@ -28,7 +29,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=SectionedCommand, epilog=EXAMPLES)
 @click.argument("pattern", shell_complete=complete_pattern)
 @target_options
 @login_options

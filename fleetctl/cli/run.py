@@ -13,7 +13,9 @@ from collections.abc import Sequence
 import click
 from click.shell_completion import CompletionItem
 
+from fleetctl.cli.become import BecomeOptions, become_options
 from fleetctl.cli.complete import complete_pattern
+from fleetctl.cli.conditions import ConditionOptions, condition_options
 from fleetctl.cli.invocation import Invocation
 from fleetctl.cli.options import (
     CommandOptions,
@@ -26,9 +28,11 @@ from fleetctl.cli.options import (
     target_options,
 )
 from fleetctl.cli.perform import perform
+from fleetctl.cli.rollout import RolloutOptions, rollout_options
+from fleetctl.cli.sections import SectionedCommand
 from fleetctl.cli.targets import targets_of
 from fleetctl.model.errors import Problem, UsageError
-from fleetctl.wiring import fold, make_command
+from fleetctl.wiring import fold, make_command, make_conditions
 
 #: Where the context keeps the words behind ``--``.
 COMMAND = "fleetctl.command"
@@ -40,12 +44,14 @@ Examples:
   fleetctl run 'web*' -- uptime
   fleetctl run 'web*:&eu:!web03' -- 'df -h / | tail -1'
   fleetctl run -i 'web1,web2,' -u deploy all -- systemctl is-active nginx
+  fleetctl run web -b -K -- systemctl restart nginx
   fleetctl run web --format ndjson -- cat /etc/os-release
-  fleetctl run web --stdin setup.sh --timeout 5m -- sh -s
+  fleetctl run web --cwd /srv/app --env LANG=C --nice 10 -- make clean all
+  fleetctl run web --stdin names.txt --timeout 5m -- sort -u
 """
 
 
-class RunCommand(click.Command):
+class RunCommand(SectionedCommand):
     """``--`` must stand before the command, or its options would be taken for ours."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -89,8 +95,11 @@ def _without_dashes(words: Sequence[str]) -> Problem:
 @click.argument("pattern", shell_complete=complete_pattern)
 @target_options
 @login_options
+@become_options
 @run_options
+@rollout_options
 @command_options
+@condition_options
 @click.option(
     "--exit-status",
     type=click.Choice(("remote",)),
@@ -103,8 +112,12 @@ def run(
     pattern: str,
     targets: TargetOptions,
     login: LoginOptions,
+    become: BecomeOptions,
     options: RunOptions,
+    rollout: RolloutOptions,
     command: CommandOptions,
+    *,
+    conditions: ConditionOptions,
     exit_status: str | None,
     list_hosts: bool,
 ) -> int:
@@ -112,7 +125,8 @@ def run(
     Run a command on every host of a pattern.
 
     The command stands behind --. One word is a command line, sent as it is written and read by the
-    login shell of the host. Several words are quoted, so that they arrive as they are.
+    login shell of the host. Several words are a program and its arguments, which arrive as they
+    are, whatever that shell is.
     """
     invocation = ctx.find_object(Invocation)
     assert invocation is not None
@@ -128,7 +142,9 @@ def run(
     operation = make_command(
         words,
         stdin=read_stdin(command.stdin),
-        env=variables,
+        conditions=make_conditions(
+            variables, cwd=conditions.cwd, umask=conditions.umask, nice=conditions.nice
+        ),
         timeout_s=command.timeout,
         max_output_bytes=command.max_output,
         pty=command.pty,
@@ -142,6 +158,9 @@ def run(
         options=options,
         auto_format="gather" if sys.stdout.isatty() else "stream",
         remote_exit_status=exit_status == "remote",
+        become=become,
+        rollout=rollout,
+        limit=targets.limit,
     )
 
 

@@ -28,6 +28,7 @@ from fleetctl.cli.options import (
 from fleetctl.cli.perform import perform
 from fleetctl.cli.rollout import RolloutOptions, rollout_options
 from fleetctl.cli.run import parse_env, read_stdin
+from fleetctl.cli.sections import SectionedCommand
 from fleetctl.cli.targets import targets_of
 from fleetctl.model.errors import UsageError
 from fleetctl.wiring import check_script, fold, make_conditions, make_script
@@ -47,7 +48,7 @@ Examples:
 """
 
 
-class ScriptCommand(click.Command):
+class ScriptCommand(SectionedCommand):
     """Words behind ``--`` are the script's, options and all."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

@@ -29,6 +29,7 @@ from fleetctl.cli.perform import perform
 from fleetctl.cli.rollout import RolloutOptions, rollout_options
 from fleetctl.cli.run import parse_env
 from fleetctl.cli.script import STDIN_NAME, read_script
+from fleetctl.cli.sections import SectionedCommand
 from fleetctl.cli.targets import targets_of
 from fleetctl.model.errors import Problem, UsageError
 from fleetctl.model.operation import DEFAULT_MAX_OUTPUT_BYTES, Operation
@@ -101,7 +102,7 @@ _OPTIONS = (
 )
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=SectionedCommand, epilog=EXAMPLES)
 @click.argument("pattern", shell_complete=complete_pattern)
 @click.option(
     "--script",

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 
@@ -272,3 +273,17 @@ def test_messages_survive_a_closed_stderr(monkeypatch):
     stderr.close()
     monkeypatch.setattr(sys, "stderr", stderr)
     assert fleetctl("hosts", "-i", "web1,", "web2") == 2
+
+
+@pytest.mark.parametrize("command", ["run", "script", "shell", "ping", "doctor", "connect"])
+def test_help_lists_options_by_what_they_are_about(command, capsys):
+    """
+    Each option stands once, those of the command itself first.
+    """
+    assert fleetctl(command, "--help") == 0
+    text = capsys.readouterr().out
+    headings = re.findall(r"^(\w.*):$", text, re.MULTILINE)
+    assert headings[:3] == ["Options", "Which hosts", "Logging in"]
+    options = re.findall(r"^  (?:-\w, )?(--[\w-]+)", text, re.MULTILINE)
+    assert len(options) == len(set(options))
+    assert {"--inventory", "--user", "--help"} <= set(options)
