@@ -16,11 +16,10 @@ from fleetctl.engine.ending import Ending
 from fleetctl.engine.pool import Pool
 from fleetctl.engine.remote import PooledRemote
 from fleetctl.model.errors import FleetError
-from fleetctl.model.events import Stream
 from fleetctl.model.failure import Failure, status_of
 from fleetctl.model.host import Host
 from fleetctl.model.operation import Operation
-from fleetctl.model.ports import Journal, OperationSecrets
+from fleetctl.model.ports import Journal, OperationSecrets, OutputListener
 from fleetctl.model.result import HostResult, Outcome
 from fleetctl.model.run import Assignment
 from fleetctl.model.trace import Trace, Turn
@@ -65,7 +64,7 @@ async def attempt(  # noqa: PLR0913 - all that a run knows of a host
     check: bool,
     retries: int,
     journal: Journal | None = None,
-    on_output: Callable[[Stream, bytes], None] | None = None,
+    on_output: OutputListener | None = None,
     on_retry: RetryCallback | None = None,
     turn: Turn | None = None,
     secrets: OperationSecrets | None = None,

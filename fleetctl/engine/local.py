@@ -12,6 +12,7 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 from time import monotonic
 
+from fleetctl.engine.admission import Admission
 from fleetctl.engine.attempt import INTERRUPTED, attempt, never_started
 from fleetctl.engine.ending import Ending
 from fleetctl.engine.gate import HandshakeGate
@@ -29,7 +30,7 @@ from fleetctl.model.events import (
 )
 from fleetctl.model.failure import Failure
 from fleetctl.model.host import Host
-from fleetctl.model.ports import Connector, Journal, OperationSecrets
+from fleetctl.model.ports import Connector, Journal, OperationSecrets, OutputListener
 from fleetctl.model.result import HostResult
 from fleetctl.model.run import (
     DEFAULT_HANDSHAKES_PER_ENDPOINT,
@@ -39,6 +40,10 @@ from fleetctl.model.run import (
 )
 
 _OUT_OF_TIME = "the run's total time was over"
+
+#: While more than this is waiting to be taken out, nothing more is read from hosts that send live
+#: output, and no other host is started.
+HIGH_WATER_BYTES = 8 * 1024 * 1024
 
 log = logging.getLogger(__name__)
 
@@ -73,18 +78,23 @@ class LocalEngine:
         self._secrets = secrets
         self._runs: list[_RunState] = []
 
-    async def execute(self, run: Run) -> AsyncGenerator[Event, None]:
+    async def execute(
+        self, run: Run, *, watch: Callable[[HostResult], None] | None = None
+    ) -> AsyncGenerator[Event, None]:
         """
         Yield the events of the run, in order.
 
         Every host of `RunStarted` gets exactly one `HostFinished`, then `RunFinished` ends it. An
         iterator that is closed early ends what is running first.
 
+        Args:
+            watch: Told each result of a host that was started, before another one starts.
+
         Raises:
             ValueError: A host has two assignments; nothing was started.
         """
         state = _RunState(
-            run, self._pool, self._journal, self._secrets, live_output=self._live_output
+            run, self._pool, self._journal, self._secrets, watch, live_output=self._live_output
         )
         self._runs.append(state)
         try:
@@ -95,10 +105,15 @@ class LocalEngine:
             self._runs.remove(state)
             await state.end()
 
-    def stop(self) -> None:
-        """Start nothing new; what is at work goes on to its end, what only waits is ended."""
+    def stop(self, why: str = INTERRUPTED, *, kind: str = "run.cancelled") -> None:
+        """
+        Start nothing new; what is at work goes on to its end, what only waits is ended.
+
+        Args:
+            why: A clause for the hosts that are not started, and `kind` of their failure.
+        """
         for state in self._runs:
-            state.stop()
+            state.stop(why, kind)
 
     def cancel(self) -> None:
         """Start nothing new and end what is running; every host still gets its result."""
@@ -126,6 +141,7 @@ class _RunState:
         pool: Pool,
         journal: Journal | None,
         secrets: OperationSecrets | None,
+        watch: Callable[[HostResult], None] | None,
         *,
         live_output: bool,
     ) -> None:
@@ -135,10 +151,15 @@ class _RunState:
         self._pool = pool
         self._journal = journal
         self._secrets = secrets
+        self._watch = watch
         self._live_output = live_output
         self._buffer: deque[Event] = deque()
+        self._buffered_bytes = 0
+        # Done when there is room in the buffer again; None while there is.
+        self._room: asyncio.Future[None] | None = None
+        self._is_hurried = False  # nobody waits for room any more
         self._wake: asyncio.Future[None] | None = None
-        self._waiting = deque(run.assignments)
+        self._waiting = Admission(run.assignments, run.limits.max_down)
         forks = run.limits.forks
         self._places = Places(
             forks,
@@ -171,11 +192,13 @@ class _RunState:
                     self._finish_the_rest(finished)
                 while self._buffer:
                     event = self._buffer.popleft()
+                    self._took(event)
                     if isinstance(event, HostFinished):
                         finished.add(event.result.host.name)
                         counts[event.result.outcome.status] += 1
                     yield event
         finally:
+            self._make_room()
             if timer is not None:
                 timer.cancel()
         yield RunFinished(run.id, datetime.now(UTC), monotonic() - started, dict(counts))
@@ -187,15 +210,18 @@ class _RunState:
             host = assignment.host
             if host.name not in finished and host.name not in buffered:
                 why = self.ending.why or INTERRUPTED
-                self._put(HostFinished(never_started(host, why), datetime.now(UTC)))
+                self._put_unstarted(host, why, self.ending.kind)
 
-    def stop(self) -> None:
+    def stop(self, why: str, kind: str) -> None:
         """Let the run end; hosts that have not got beyond waiting are not waited for."""
-        self.ending.ask(INTERRUPTED)
+        self.ending.ask(why, kind=kind)
         for worker in tuple(self._lenders):
             worker.cancel()
 
     def cancel(self) -> None:
+        # A host that is not read from could not end.
+        self._is_hurried = True
+        self._make_room()
         for worker in tuple(self._workers):
             worker.cancel()
 
@@ -211,7 +237,7 @@ class _RunState:
         self.cancel()
 
     def _start_more(self) -> None:
-        while self._waiting and not self.ending.why and self._places.take():
+        while self._waiting.may_start and not self.ending.why and self._places.take():
             worker = asyncio.ensure_future(self._work())
             self._workers.add(worker)
             worker.add_done_callback(self._worker_ended)
@@ -231,12 +257,11 @@ class _RunState:
         """
         this = asyncio.current_task()
         assert this is not None
-        while self._waiting:
-            assignment = self._waiting.popleft()
+        while self._waiting.may_start:
+            assignment = self._waiting.next()
             host = assignment.host
             if self.ending.why:
-                result = never_started(host, self.ending.why)
-                self._put(HostFinished(result, datetime.now(UTC)))
+                self._put_unstarted(host, self.ending.why, self.ending.kind)
                 continue
             place = self._place_of(host, this)
             self.in_flight[host.name] = None
@@ -244,15 +269,31 @@ class _RunState:
             result = await self._attempt(assignment, place)
             self.in_flight.pop(host.name, None)
             self._put(HostFinished(result, datetime.now(UTC)))
+            if self._watch is not None:
+                self._watch(result)
+            self._note_end(assignment, result)
             if this.cancelling():
                 # By the loop, at the end of a program that died: no other host is contacted.
                 self.ending.ask(INTERRUPTED)
             if place.is_lent:
                 place.leave()
                 return
+            await self._wait_for_room()
             if not self._places.may_start:
                 break
         self._places.give()
+
+    def _note_end(self, assignment: Assignment, result: HostResult) -> None:
+        """Hosts that waited for this one may start now, or never."""
+        if not self.run.limits.max_down:
+            return
+        self._waiting.finished(assignment, result)
+        for hopeless, why in self._waiting.take_hopeless():
+            self._put_unstarted(hopeless.host, why, "run.max_fail")
+        self._start_more()
+
+    def _put_unstarted(self, host: Host, why: str, kind: str) -> None:
+        self._put(HostFinished(never_started(host, why, kind), datetime.now(UTC)))
 
     def _place_of(self, host: Host, worker: asyncio.Task[None]) -> Place:
         def lent() -> None:
@@ -282,9 +323,10 @@ class _RunState:
             turn=place,
         )
 
-    def _output_of(self, host: Host) -> Callable[[Stream, bytes], None]:
-        def put(stream: Stream, data: bytes) -> None:
+    def _output_of(self, host: Host) -> OutputListener:
+        def put(stream: Stream, data: bytes) -> asyncio.Future[None] | None:
             self._put(Output(host, stream, data, datetime.now(UTC)))
+            return self._room
 
         return put
 
@@ -294,8 +336,42 @@ class _RunState:
 
     def _put(self, event: Event) -> None:
         self._buffer.append(event)
+        self._buffered_bytes += _size(event)
+        is_full = self._buffered_bytes > HIGH_WATER_BYTES
+        if is_full and self._room is None and not self._is_hurried:
+            self._room = asyncio.get_running_loop().create_future()
         self._wake_up()
+
+    def _took(self, event: Event) -> None:
+        self._buffered_bytes -= _size(event)
+        if self._buffered_bytes <= HIGH_WATER_BYTES:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        room, self._room = self._room, None
+        if room is not None and not room.done():
+            room.set_result(None)
+
+    async def _wait_for_room(self) -> None:
+        """Wait until results are taken out; a cancellation ends the wait, never the worker."""
+        try:
+            while (room := self._room) is not None and not self.ending.why:
+                await asyncio.wait((room,))
+        except asyncio.CancelledError:
+            self.ending.ask(INTERRUPTED)
 
     def _wake_up(self) -> None:
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
+
+
+def _size(event: Event) -> int:
+    """Return how many bytes of hosts an event holds."""
+    match event:
+        case Output():
+            return len(event.data)
+        case HostFinished(result=result):
+            run = result.outcome.result
+            return len(run.stdout) + len(run.stderr) if run is not None else 0
+        case _:
+            return 0

@@ -4,16 +4,15 @@ A host as an operation sees it: logged in to when first needed, over the pool.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from fleetctl.engine.links import Links
 from fleetctl.engine.pool import Pool
 from fleetctl.model.errors import FleetError
-from fleetctl.model.events import Stream
 from fleetctl.model.finding import Finding
 from fleetctl.model.host import Host
 from fleetctl.model.operation import ExecRequest, ShellScript
-from fleetctl.model.ports import Journal, OperationSecrets
+from fleetctl.model.ports import Journal, OperationSecrets, OutputListener
 from fleetctl.model.result import ExecResult, Ran
 from fleetctl.model.secret import Secret
 from fleetctl.model.trace import Trace
@@ -34,7 +33,7 @@ class PooledRemote:
         trace: Trace,
         pool: Pool,
         journal: Journal | None,
-        on_output: Callable[[Stream, bytes], None] | None,
+        on_output: OutputListener | None,
         secrets: OperationSecrets | None = None,
     ) -> None:
         self._host = host
@@ -96,18 +95,7 @@ class PooledRemote:
             self._end(trace)
 
     async def shell(self, script: ShellScript) -> ExecResult:
-        return await self.exec(
-            ExecRequest(
-                "",
-                is_shell=True,
-                stdin=script.script,
-                env=script.env,
-                pty=script.pty,
-                timeout_s=script.timeout_s,
-                max_output_bytes=script.max_output_bytes,
-                dialogue=script.dialogue,
-            )
-        )
+        return await self.exec(script.as_request())
 
     async def become_password(self, user: str) -> Secret | None:
         if self._secrets is None:

@@ -57,7 +57,8 @@ def result_to_json(result: HostResult, *, local_user: str | None = None) -> dict
     microseconds; a phase that was not entered is None. No command, no bytes: then the exit status
     is None and the output empty.
 
-    ``data`` is there only if the operation has facts to tell.
+    ``data`` is there only if the operation has facts to tell, ``gone`` only if the command was
+    ended from here, and ``refused_env`` only if the server did not take some variables.
 
     ``local_user`` is the name that logs in where the settings have no user.
     """
@@ -82,6 +83,10 @@ def result_to_json(result: HostResult, *, local_user: str | None = None) -> dict
     fields["stderr_bytes"] = run.stderr_bytes
     fields["truncated"] = run.truncated
     fields["output_complete"] = run.output_complete
+    if run.gone is not None:
+        fields["gone"] = run.gone
+    if run.refused_env:
+        fields["refused_env"] = list(run.refused_env)
     if outcome.data:
         fields["data"] = dict(outcome.data)
     fields["failure"] = failure_to_json(outcome.failure) if outcome.failure else None

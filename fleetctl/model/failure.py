@@ -27,7 +27,7 @@ KINDS: frozenset[str] = frozenset(
     exec.nonzero exec.signal exec.timeout
     become.denied become.timeout become.unavailable
     expect.timeout expect.eof expect.failed
-    run.max_fail run.cancelled
+    run.max_fail run.gate run.cancelled
     worker.lost operation.bug
     """.split()
 )
@@ -36,7 +36,7 @@ _UNREACHABLE_PHASES = frozenset(
     {"resolve", "connect", "banner", "kex", "hostkey", "auth", "gateway"}
 )
 _UNREACHABLE_KINDS = frozenset({"session.refused", "session.no_shell"})
-_CANCELLED_KINDS = frozenset({"run.max_fail", "run.cancelled"})
+_CANCELLED_KINDS = frozenset({"run.max_fail", "run.gate", "run.cancelled"})
 _INTERNAL_KINDS = frozenset({"worker.lost", "operation.bug"})
 
 

@@ -4,7 +4,7 @@ What to do on one host, as plain data.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -57,6 +57,8 @@ class ExecRequest:
         pty: Ask for this pseudo-terminal (merges stderr into stdout).
         dialogue: Talks to the program first; ``stdin`` is sent when it is done. Not for a
             subsystem.
+        end_with: Returns a request that runs a command line with the rights that this command has,
+            for ending it; None if those are the rights of the user who logged in.
 
     Source: RFC 4254 sections 6.2-6.5.
     """
@@ -70,6 +72,7 @@ class ExecRequest:
     is_subsystem: bool = False
     is_shell: bool = False
     dialogue: Dialogue | None = None
+    end_with: Callable[[str], ExecRequest] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,19 @@ class ShellScript:
     max_output_bytes: int = DEFAULT_MAX_OUTPUT_BYTES
     env: Mapping[str, str] = field(default_factory=dict)
     dialogue: Dialogue | None = None
+
+    def as_request(self) -> ExecRequest:
+        """Return the request for the login shell that is fed with it."""
+        return ExecRequest(
+            "",
+            is_shell=True,
+            stdin=self.script,
+            env=self.env,
+            pty=self.pty,
+            timeout_s=self.timeout_s,
+            max_output_bytes=self.max_output_bytes,
+            dialogue=self.dialogue,
+        )
 
 
 class Operation(Protocol):

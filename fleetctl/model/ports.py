@@ -5,7 +5,7 @@ The seams between layers, one or two methods each.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from fleetctl.model.challenge import Challenge
 from fleetctl.model.events import Event, Stream
@@ -15,6 +15,13 @@ from fleetctl.model.result import ExecResult
 from fleetctl.model.run import Run
 from fleetctl.model.secret import Secret
 from fleetctl.model.trace import Trace
+
+if TYPE_CHECKING:
+    import asyncio
+
+#: Told what a host writes, as it comes. If it returns a future, what follows is to be read from the
+#: host only when that is done; what is on its way already still comes.
+OutputListener: TypeAlias = Callable[[Stream, bytes], "asyncio.Future[None] | None"]
 
 
 class Engine(Protocol):
@@ -99,10 +106,13 @@ class Link(Protocol):
         self,
         request: ExecRequest,
         trace: Trace,
-        on_output: Callable[[Stream, bytes], None] | None,
+        on_output: OutputListener | None,
     ) -> ExecResult:
         """
         Run one command; `trace.ran` says afterwards, and after a failure, whether it ran.
+
+        The trace belongs to this command alone while it runs. A retryable failure means that
+        nothing was sent.
 
         Raises:
             FleetError: Kinds ``session``, ``pty``, ``exec``.

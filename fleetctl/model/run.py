@@ -4,11 +4,15 @@ One execution over some hosts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from fleetctl.model.host import Host
 from fleetctl.model.operation import Operation
+
+if TYPE_CHECKING:
+    from fleetctl.model.rollout import Rollout
 
 DEFAULT_FORKS = 100
 #: Most connections of a process that are not logged in yet (ADR 0011); of hosts that can only
@@ -27,11 +31,14 @@ class Limits:
         forks: Most hosts in flight at once.
         retries: How often a host is tried again, only while nothing ran on it.
         total_timeout_s: Limit for the whole run, None for none.
+        max_down: Name of a variable -> how many hosts that share its value may be down at once:
+            at work, or failed.
     """
 
     forks: int = DEFAULT_FORKS
     retries: int = 0
     total_timeout_s: float | None = None
+    max_down: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.forks < 1:
@@ -56,6 +63,7 @@ class Run:
         label: What the user calls it, or the command line.
         assignments: At most one per host name, in the order of the pattern.
         check: Look, do not touch.
+        rollout: In which order and steps; None for all in the order given.
     """
 
     id: str
@@ -63,3 +71,4 @@ class Run:
     assignments: Sequence[Assignment]
     limits: Limits = field(default_factory=Limits)
     check: bool = False
+    rollout: Rollout | None = None

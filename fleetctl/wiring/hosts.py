@@ -302,3 +302,23 @@ def is_safe_user(name: str) -> bool:
     from fleetctl.sshconfig.names import is_safe_user as is_safe
 
     return is_safe(name)
+
+
+def names_in(pattern: str) -> set[str]:
+    """
+    Return the names of hosts that a pattern spells out, ranges of numbers included.
+
+    What it selects by a group, a wildcard or a regular expression is not named.
+    """
+    from fleetctl.inventory.terms import parse_pattern, split_operands
+    from fleetctl.model.nodeset import expand
+
+    names: set[str] = set()
+    for term in parse_pattern(pattern):
+        for sign, text in split_operands(term):
+            if term.sign != "!" and sign != "!" and not set("*?~") & set(text):
+                try:
+                    names.update(expand(text) if "[" in text else (text,))
+                except ValueError:
+                    continue  # a class of characters: web[abc]
+    return names

@@ -14,6 +14,7 @@ from fleetctl.model.ports import Connector, RunSecrets
 
 if TYPE_CHECKING:
     from fleetctl.engine.local import LocalEngine
+    from fleetctl.engine.rollout import BatchEngine, RolloutEngine
     from fleetctl.ssh.connect import HostKeyQuestion
 
 T = TypeVar("T")
@@ -28,7 +29,9 @@ async def open_engine(
     live_output: bool,
     login_keys: Path | None = None,
     seen_host_keys: Path | None = None,
-) -> AsyncIterator[LocalEngine]:
+    in_batches: bool = False,
+    gate: str | None = None,
+) -> AsyncIterator[LocalEngine | RolloutEngine]:
     """
     Make the engine that runs commands from this process, over SSH or on this machine itself.
 
@@ -39,6 +42,8 @@ async def open_engine(
         login_keys: File that remembers which key each host took; None to remember nothing.
         seen_host_keys: File that remembers which key each host showed, and where; None to remember
             nothing.
+        in_batches: Put runs that have a rollout through in its batches.
+        gate: Command line of this machine that says after each batch whether to go on.
     """
     from fleetctl.engine.by_connection import ByConnection
     from fleetctl.engine.local import LocalEngine
@@ -60,10 +65,17 @@ async def open_engine(
     # One operation per host and then the end: nobody comes back to an open connection.
     engine = LocalEngine(connector, keep_connections=0, live_output=live_output, secrets=secrets)
     try:
-        yield engine
+        yield _in_batches(engine, gate) if in_batches else engine
     finally:
         await engine.aclose()
         await connector.aclose()
+
+
+def _in_batches(engine: BatchEngine, gate: str | None) -> RolloutEngine:
+    from fleetctl.engine.rollout import RolloutEngine
+    from fleetctl.wiring.gate import CommandGate
+
+    return RolloutEngine(engine, None if gate is None else CommandGate(gate, os.environ))
 
 
 def _make_local() -> Connector:

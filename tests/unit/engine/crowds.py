@@ -10,9 +10,9 @@ from fleetctl.engine.gate import HandshakeGate
 from fleetctl.engine.pool import Pool
 from fleetctl.engine.remote import PooledRemote
 from fleetctl.model.errors import FleetError
-from fleetctl.model.events import Stream
 from fleetctl.model.host import Host
 from fleetctl.model.operation import ExecRequest
+from fleetctl.model.ports import OutputListener
 from fleetctl.model.result import ExecResult
 from fleetctl.model.trace import Trace
 from fleetctl.testing import exited, run_in_virtual_time
@@ -92,7 +92,7 @@ class CrowdedLink:
         self,
         request: ExecRequest,
         trace: Trace,
-        on_output: Callable[[Stream, bytes], None] | None,
+        on_output: OutputListener | None,
     ) -> ExecResult:
         # Answers come in the order of the questions.
         self._asked += 1
