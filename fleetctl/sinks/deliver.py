@@ -4,7 +4,7 @@ Hands every event to every sink, and keeps one that fails from hurting the run o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fleetctl.model.events import Event
 from fleetctl.model.ports import Sink
@@ -24,12 +24,25 @@ class Delivery:
         failed: The sinks that are off because they raised, in that order.
     """
 
-    def __init__(self, sinks: Sequence[Sink], *, warnings: Printer) -> None:
-        """Deliver to the sinks; failures of sinks are reported on ``warnings``, usually stderr."""
+    def __init__(
+        self,
+        sinks: Sequence[Sink],
+        *,
+        warnings: Printer,
+        redact: Callable[[str], str] = lambda text: text,
+    ) -> None:
+        """
+        Deliver to the sinks.
+
+        Args:
+            warnings: Where failures of sinks are reported, usually stderr.
+            redact: Takes secrets out of what is said there.
+        """
         self.broken = False
         self.failed: list[Sink] = []
         self._sinks = tuple(sinks)
         self._warnings = warnings
+        self._redact = redact
 
     def handle(self, event: Event) -> None:
         """Deliver the event."""
@@ -53,7 +66,7 @@ class Delivery:
             self.broken = True
             return
         self.failed.append(sink)
-        cause = visible_line(str(error)) or type(error).__name__
+        cause = visible_line(self._redact(str(error))) or type(error).__name__
         try:
             self._warnings.write(
                 f"fleetctl: warning: {type(sink).__name__} failed and is off: {cause}\n"

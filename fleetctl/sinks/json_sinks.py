@@ -1,5 +1,5 @@
 """
-Results for programs: one JSON object at the end, or one JSON event per line as it happens.
+Results for programs: one JSON object, or one JSON event per line as it happens.
 
 The shapes are `fleetctl.model.codec`'s; here they become bytes. Always UTF-8, whatever the locale.
 """
@@ -9,13 +9,24 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from typing import BinaryIO
+from typing import Protocol
 
 from fleetctl.model.codec import event_to_json, render_time, result_to_json
 from fleetctl.model.events import Event, HostFinished, RunFinished, RunStarted
 from fleetctl.sinks.escape import UNSAFE
 
+#: Of results that wait for their turn in ``--format json``.
+HELD_BYTES = 64 * 1024 * 1024
+
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+class ByteStream(Protocol):
+    """Where bytes go."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+    def flush(self) -> None: ...
 
 
 def render_json(value: Mapping[str, object]) -> bytes:
@@ -23,9 +34,12 @@ def render_json(value: Mapping[str, object]) -> bytes:
     Return compact JSON in one line, without its newline.
 
     Other scripts stay readable, but what could steer a terminal or break a line elsewhere (C1, bidi
-    controls, U+2028) is escaped, as is what UTF-8 cannot hold (lone surrogates).
+    controls, U+2028) is escaped, as is what UTF-8 cannot hold (lone surrogates), and the commands
+    of build servers.
     """
     text = _encode(value)
+    if "##" in text:  # Azure Pipelines takes ##vso[ for a command anywhere in a line
+        text = text.replace("##", "#\\u0023")
     if not text.isascii() or "\x7f" in text:
         text = UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
     return text.encode()
@@ -34,7 +48,7 @@ def render_json(value: Mapping[str, object]) -> bytes:
 class NdjsonSink:
     """Writes one event per line, each handed to the operating system at once."""
 
-    def __init__(self, out: BinaryIO, *, local_user: str | None = None) -> None:
+    def __init__(self, out: ByteStream, *, local_user: str | None = None) -> None:
         self._out = out
         self._local_user = local_user
         self._run_id: str | None = None
@@ -58,39 +72,84 @@ class NdjsonSink:
 
 class JsonSink:
     """
-    Writes ``{"run": …, "hosts": […], "counts": {…}}`` once the run has finished.
+    Writes ``{"hosts": […], "counts": {…}, "run": …}``, one host per line, while the run goes on.
 
-    Hosts come in the order of the run, one per line, whatever order they finished in.
+    Hosts come in the order of the run, whatever order they finished in, as long as those that wait
+    for their turn take less than `HELD_BYTES`; then all that wait are written. So the memory it
+    takes does not depend on how much the hosts wrote. What is whole is written whole, and `close`
+    ends the object wherever it was: whatever interrupts the run, it is valid JSON.
     """
 
-    def __init__(self, out: BinaryIO, *, local_user: str | None = None) -> None:
+    def __init__(
+        self, out: ByteStream, *, local_user: str | None = None, held_bytes: int = HELD_BYTES
+    ) -> None:
         self._out = out
         self._local_user = local_user
+        self._most_held_bytes = held_bytes
         self._started: RunStarted | None = None
-        self._hosts: dict[str, bytes] = {}
         self._counts: Counter[str] = Counter()
+        self._held: dict[str, bytes] = {}
+        self._held_bytes = 0
+        self._next = 0  # of the hosts of the run, the first whose turn has not come
+        self._early: set[str] = set()  # written before their turn
+        self._separator = b"\n"
 
     def handle(self, event: Event) -> None:
-        """Keep a result; write the object when the run has finished."""
+        """Write the results whose turn has come, and the end when the run has finished."""
         match event:
             case RunStarted():
                 self._started = event
+                self._out.write(b'{"hosts":[')
+                self._out.flush()
             case HostFinished(result=result):
                 fields = result_to_json(result, local_user=self._local_user)
-                self._hosts[result.host.name] = render_json(fields)
                 self._counts[result.outcome.status] += 1
+                self._held[result.host.name] = rendered = render_json(fields)
+                self._held_bytes += len(rendered)
+                self._write_turns()
             case RunFinished():
-                self._write(event)
+                self._write_end(event)
 
     def close(self) -> None:
         """Write what there is if the run never said it had finished."""
-        if self._started is not None:
-            self._write(None)
+        self._write_end(None)
 
-    def _write(self, finished: RunFinished | None) -> None:
-        started, self._started = self._started, None
+    def _write_turns(self) -> None:
+        assert self._started is not None
+        hosts = self._started.hosts
+        while self._next < len(hosts):
+            name = hosts[self._next].name
+            rendered = self._held.pop(name, None)
+            if rendered is not None:
+                self._held_bytes -= len(rendered)
+                self._write_host(rendered)
+            elif name not in self._early:
+                break
+            self._next += 1
+        if self._held_bytes > self._most_held_bytes:
+            self._write_held()
+        self._out.flush()
+
+    def _write_held(self) -> None:
+        """Write all that wait, those of the order first."""
+        assert self._started is not None
+        for host in self._started.hosts[self._next :]:
+            rendered = self._held.pop(host.name, None)
+            if rendered is not None:
+                self._early.add(host.name)
+                self._write_host(rendered)
+        self._held_bytes = 0
+
+    def _write_host(self, rendered: bytes) -> None:
+        self._out.write(self._separator + rendered)
+        self._separator = b",\n"
+
+    def _write_end(self, finished: RunFinished | None) -> None:
+        started = self._started
         if started is None:
             return
+        self._write_held()
+        self._started = None
         run = {
             "id": started.run_id,
             "label": started.label,
@@ -100,9 +159,7 @@ class JsonSink:
             "duration_s": round(finished.duration_s, 6) if finished else None,
             "interrupted_by": finished.interrupted_by if finished else None,
         }
-        hosts = [self._hosts[host.name] for host in started.hosts if host.name in self._hosts]
         self._out.write(
-            b'{"run":%b,\n"hosts":[\n%b\n],\n"counts":%b}\n'
-            % (render_json(run), b",\n".join(hosts), render_json(self._counts))
+            b'\n],\n"counts":%b,\n"run":%b}\n' % (render_json(self._counts), render_json(run))
         )
         self._out.flush()

@@ -1,7 +1,8 @@
 """
 One text stream that people read: its colour, its width, and characters that it cannot take.
 
-Sinks write whole lines to printers. What is written comes from `escape` or is our own.
+Sinks write whole lines to printers. What is written comes from `escape` or is our own. Where there
+is no terminal it may be the log of a build server, which obeys some lines: those are broken.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TextIO
 
+from fleetctl.sinks.ci_commands import break_ci_commands
 from fleetctl.sinks.color import Style, paint
 
 
@@ -62,6 +64,8 @@ class Printer:
             return
         if self.before_write is not None:
             self.before_write()
+        if self.width is None:
+            text = break_ci_commands(text)
         try:
             try:
                 self._stream.write(text)

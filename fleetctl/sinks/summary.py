@@ -1,5 +1,6 @@
 """
-The closing summary on stderr: counts, time, failures by kind, and how to rerun the failed hosts.
+The closing summary on stderr: counts, time, hosts whose output is unlike that of most, failures by
+kind, and how to rerun the failed hosts.
 
 Made from results only, never from text that hosts sent.
 """
@@ -11,9 +12,12 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from fleetctl.model.events import Event, RunFinished
+from fleetctl.sinks.classes import OutputClasses
+from fleetctl.sinks.color import Style
 from fleetctl.sinks.escape import visible, visible_line
 from fleetctl.sinks.printer import Printer
 from fleetctl.sinks.tally import Tally, Trouble
+from fleetctl.sinks.width import columns_of
 from fleetctl.sinks.wording import (
     STATUS_ORDER,
     Fold,
@@ -26,6 +30,8 @@ from fleetctl.sinks.wording import (
 
 #: Different endings of one kind shown on lines of their own; more are shown as one example.
 MAX_ENDINGS = 3
+#: Classes of unlike output that are named.
+MAX_OUTLIERS = 5
 #: Columns of a list of names, when the output is not a terminal.
 MAX_NAME_COLUMNS = 100
 
@@ -42,6 +48,7 @@ class SummarySink:
         fold: Fold,
         argv: Sequence[str] | None = None,
         pattern: str | None = None,
+        classes: OutputClasses | None = None,
     ) -> None:
         """
         Summarise on stderr.
@@ -51,11 +58,13 @@ class SummarySink:
             fold: How names are folded.
             argv: The command line as given, its first word included; None if it cannot be rerun.
             pattern: The word of it that named the hosts.
+            classes: Told each event before this sink; None if outputs are not compared.
         """
         self._err = err
         self._fold = fold
         self._argv = argv
         self._pattern = pattern
+        self._classes = classes
         self._tally = Tally()
 
     def handle(self, event: Event) -> None:
@@ -72,7 +81,8 @@ class SummarySink:
     def _render(self, duration_s: float) -> Iterator[str]:
         if self._err.width is not None:
             yield ""  # sets it off from the results on the same terminal
-        yield self._render_counts(duration_s)
+        yield from self._render_counts(duration_s)
+        yield from self._render_outliers()
         troubles = self._tally.troubles
         by_kind: dict[str, list[Trouble]] = {}
         for trouble in troubles:
@@ -81,8 +91,14 @@ class SummarySink:
         for kind, alike in sorted(by_kind.items(), key=_severity):
             lead = self._err.paint(alike[0].status, kind) + " " * (columns - len(kind))
             for line in self._render_kind(kind, alike, columns):
-                yield f"  {lead}  {line}"
+                # A hint is not wrapped, so that a command in it can be copied whole; it moves.
+                is_hint = line.startswith("hint: ") and lead.isspace()
+                wide = self._err.width is not None and columns + 4 + len(line) > self._err.width
+                yield f"    {line}" if is_hint and wide else f"  {lead}  {line}"
                 lead = " " * columns
+        for variables, names in self._tally.refused_env.items():
+            refused = visible_line(", ".join(variables))
+            yield f"not set on {self._names(names)}: {refused}; see AcceptEnv there, or use --env"
         doubtful = [trouble.host for trouble in troubles if trouble.ran == "unknown"]
         if doubtful:
             yield f"may already have run on: {render_names(doubtful, self._fold)}"
@@ -90,9 +106,9 @@ class SummarySink:
             failed = self._fold([trouble.host for trouble in troubles])
             again = render_rerun(self._argv, pattern=self._pattern, replacement=failed)
             if again:
-                yield f"rerun the failed: {again}"
+                yield from self._render_rerun(again)
 
-    def _render_counts(self, duration_s: float) -> str:
+    def _render_counts(self, duration_s: float) -> Iterator[str]:
         counts = self._tally.counts
         total = render_count(self._tally.total, "host")
         took = render_duration(duration_s)
@@ -100,15 +116,50 @@ class SummarySink:
         if self._tally.interrupted_by is not None:
             interruption = _INTERRUPTIONS.get(self._tally.interrupted_by, "interrupted") + ": "
         if counts.keys() == {"ok"} and not self._tally.missing:
-            return f"{interruption}{total} {self._err.paint('ok', 'ok')} in {took}"
-        parts = [
-            self._err.paint(status, f"{counts[status]} {render_status(status)}")
+            yield f"{interruption}{total} {self._err.paint('ok', 'ok')} in {took}"
+            return
+        parts: list[tuple[Style, str]] = [
+            (status, f"{counts[status]} {render_status(status)}")
             for status in STATUS_ORDER
             if counts[status]
         ]
         if self._tally.missing:
-            parts.append(self._err.paint("failed", f"{self._tally.missing} without a result"))
-        return f"{interruption}{total} in {took}: {', '.join(parts)}"
+            parts.append(("failed", f"{self._tally.missing} without a result"))
+        plain = line = f"{interruption}{total} in {took}:"
+        for number, (style, part) in enumerate(parts, 1):
+            comma = "," if number < len(parts) else ""
+            if self._err.width is not None and len(f"{plain} {part}{comma}") > self._err.width:
+                yield line
+                plain = line = " "
+            plain += f" {part}{comma}"
+            line += f" {self._err.paint(style, part)}{comma}"
+        yield line
+
+    def _render_outliers(self) -> Iterator[str]:
+        """Name the hosts that are ok but whose output is unlike that of most."""
+        typical = self._classes.typical() if self._classes is not None else None
+        if self._classes is None or typical is None:
+            return
+        outliers = self._classes.outliers()
+        lead = "unlike the other " + str(len(typical.names))
+        for one in outliers[:MAX_OUTLIERS]:
+            text = f"{self._names(one.names)}: class {one.number}"
+            for line in self._wrap(text, len(lead) + 4):
+                yield f"  {self._err.paint('changed', lead) if lead.strip() else lead}  {line}"
+                lead = " " * len(lead)
+        rest = outliers[MAX_OUTLIERS:]
+        if rest:
+            hosts = render_count(sum(len(one.names) for one in rest), "host")
+            yield f"  {lead}  and {len(rest)} more classes of {hosts}"
+
+    def _render_rerun(self, again: str) -> Iterator[str]:
+        """Yield the command as it can be pasted, in several lines if the terminal is narrow."""
+        line = f"rerun the failed: {again}"
+        if self._err.width is None or columns_of(line) <= self._err.width:
+            yield line
+            return
+        yield "rerun the failed:"
+        yield from shell_lines(again, self._err.width)
 
     def _render_kind(self, kind: str, alike: Sequence[Trouble], columns: int) -> Iterator[str]:
         endings: dict[str, list[str]] = {}
@@ -122,7 +173,6 @@ class SummarySink:
             yield from self._wrap(f"{self._names(names)}: {text}", columns + 4)
         hint = next((trouble.hint for trouble in alike if trouble.hint), None)
         if hint:
-            # Not wrapped: a command in it can be copied whole.
             yield f"hint: {visible_line(hint)}"
 
     def _wrap(self, text: str, indent: int) -> list[str]:
@@ -143,6 +193,26 @@ class SummarySink:
         if len(folded) > room:
             return f"{shorten(folded, room)} ({len(names)})"
         return render_names(names, self._fold)
+
+
+def shell_lines(command: str, columns: int) -> Iterator[str]:
+    """
+    Yield a command line in lines of at most that many columns, joined by backslashes.
+
+    It means the same when pasted: it is broken between words only, so a long word makes a long
+    line.
+
+    Args:
+        command: As `shlex.join` writes it.
+    """
+    line = " "
+    for word in map(shlex.quote, shlex.split(command)):
+        # Two columns are for the backslash.
+        if line.strip() and columns_of(f"{line} {word}") > columns - 2:
+            yield f"{line} \\"
+            line = "   "
+        line += f" {word}"
+    yield line
 
 
 def _severity(item: tuple[str, Sequence[Trouble]]) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fleetctl.model.events import Event, HostFinished, RunFinished, RunStarted
 from fleetctl.model.failure import Status, exit_code_of
 from fleetctl.model.result import HostResult, Ran
+from fleetctl.model.settings import HostSettings
 from fleetctl.sinks.wording import render_ending
 
 _SIGNAL_CODES = {"HUP": 129, "INT": 130, "TERM": 143}
@@ -36,6 +37,18 @@ class Trouble:
     ran: Ran
 
 
+def _wanted(refused: Sequence[str], settings: HostSettings) -> tuple[str, ...]:
+    """
+    Return the refused variables that somebody here asked for.
+
+    Many systems come with a SendEnv for the language, which hosts need not take.
+    """
+    written = settings.origin.get("SendEnv", "").split(", ")
+    if any(origin and not origin.startswith("/etc/ssh/") for origin in written):
+        return tuple(refused)
+    return tuple(name for name in refused if name in settings.set_env)
+
+
 class Tally:
     """
     Counts results.
@@ -44,11 +57,13 @@ class Tally:
         counts: Status -> number of hosts.
         troubles: In the order in which hosts finished.
         interrupted_by: Signal name or None, known when the run has finished.
+        refused_env: Variables that somebody wanted to be sent -> the hosts that did not take them.
     """
 
     def __init__(self) -> None:
         self.counts: Counter[Status] = Counter()
         self.interrupted_by: str | None = None
+        self.refused_env: dict[tuple[str, ...], list[str]] = {}
         self._troubles: list[Trouble] = []
         self._expected = 0
         self._largest_status = 0
@@ -111,6 +126,10 @@ class Tally:
         self.counts[outcome.status] += 1
         if outcome.result is not None and outcome.result.exit_status is not None:
             self._largest_status = max(self._largest_status, outcome.result.exit_status)
+        if outcome.result is not None and outcome.result.refused_env:
+            names = _wanted(outcome.result.refused_env, result.host.settings)
+            if names:
+                self.refused_env.setdefault(names, []).append(result.host.name)
         if outcome.status in ("ok", "skipped"):
             return
         failure = outcome.failure

@@ -5,6 +5,11 @@ What people and scripts read, on one line or folded.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fleetctl.model.secret import Secret
+    from fleetctl.sinks.redact import Redactor
 
 
 def one_visible_line(text: str) -> str:
@@ -19,6 +24,15 @@ def visible_text(text: str) -> str:
     from fleetctl.sinks.escape import visible
 
     return visible(text)
+
+
+def make_redactor(secrets: Iterable[Secret]) -> Redactor:
+    """Return what takes these secrets, and those it is told later, out of texts and bytes."""
+    from fleetctl.sinks.redact import Redactor
+
+    redactor = Redactor()
+    redactor.add(*secrets)
+    return redactor
 
 
 def fold(names: Iterable[str]) -> str:

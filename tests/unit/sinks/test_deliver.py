@@ -114,3 +114,18 @@ def test_S01_cause_of_a_failure_is_escaped():
     """
     _, warnings = deliver(Recorder(ValueError("bad\x1b[2J\nline")))
     assert "bad\\x1b[2J\\nline\n" in warnings
+
+
+def test_S24_cause_of_a_failure_has_no_secret():
+    """
+    S24: what an error says is shown like anything else.
+    """
+    stream = io.StringIO()
+    delivery = Delivery(
+        [Recorder(ValueError("cannot write hunter2"))],
+        warnings=Printer(stream),
+        redact=lambda text: text.replace("hunter2", "[secret]"),
+    )
+    for event in samples.run_of([samples.ok("web1")]):
+        delivery.handle(event)
+    assert "cannot write [secret]\n" in stream.getvalue()

@@ -10,18 +10,11 @@ from fleetctl.model.failure import Failure
 from fleetctl.model.host import Host
 from fleetctl.model.nodeset import fold
 from fleetctl.model.result import HostResult, Outcome
+from fleetctl.sinks.classes import OutputClasses
 from fleetctl.sinks.gather import MAX_MESSAGES, GatherSink
 from fleetctl.sinks.printer import Printer
 from tests.unit.sinks import samples
-
-
-def gathered(results: list[HostResult], *, color: bool = False) -> str:
-    stream = io.StringIO()
-    sink = GatherSink(Printer(stream, color=color, width=80), fold=fold)
-    for event in samples.run_of(results):
-        sink.handle(event)
-    sink.close()
-    return stream.getvalue()
+from tests.unit.sinks.views import gathered
 
 
 def test_mixed_run_is_shown_in_groups():
@@ -32,12 +25,12 @@ def test_mixed_run_is_shown_in_groups():
         gathered(samples.mixed_run())
         == """\
 ---------------
-web[01-18,20] (19)
+web[01-18,20] (19) [class 1]
 ---------------
   Linux 6.1.0-18-amd64 x86_64
   Debian GNU/Linux 12 (bookworm)
 ---------------
-web19
+web19 [class 4]
 ---------------
   Linux 5.10.0-28-amd64 x86_64
   Debian GNU/Linux 11 (bullseye)
@@ -50,20 +43,21 @@ hint: is sshd running there? fleetctl doctor db1
 ---------------
 web22: unreachable
 ---------------
-hostkey.changed: host key changed: known_hosts:14 has SHA256:abQ1, the host sent SHA256:9fZ2
+hostkey.changed: host key changed: known_hosts:14 has SHA256:abQ1, the host sent
+  SHA256:9fZ2
 hint: if web22 was rebuilt: fleetctl hostkeys replace web22
 ---------------
-db3: timed out
+db3: timed out [class 7]
 ---------------
   waiting for lock
 exec.timeout: no end within 30 s; it was ended
 (output may be incomplete: the command was still running)
 ---------------
-web21: killed by signal KILL
+web21: killed by signal KILL [class 5]
 ---------------
   Linux 6.1.0-18-amd64 x86_64
 ---------------
-web23: exit status 3
+web23: exit status 3 [class 6]
 ---------------
   Linux 4.19.0
 ! cat: /etc/os-release: No such file
@@ -89,7 +83,12 @@ def test_different_stderr_or_status_is_not_equal():
         ]
     )
     headers = [line for line in shown.splitlines() if line.startswith("web")]
-    assert headers == ["web1", "web2", "web3: exit status 1", "web4: exit status 2"]
+    assert headers == [
+        "web1 [class 1]",
+        "web2 [class 2]",
+        "web3: exit status 1 [class 3]",
+        "web4: exit status 2 [class 4]",
+    ]
 
 
 def test_output_differing_only_in_bytes_not_shown_alike_is_not_equal():
@@ -202,9 +201,11 @@ def test_nothing_is_shown_before_the_end_and_all_of_it_on_close():
     Results come out together; a run that never says it finished loses nothing.
     """
     stream = io.StringIO()
-    sink = GatherSink(Printer(stream), fold=fold)
+    classes = OutputClasses()
+    sink = GatherSink(Printer(stream), fold=fold, classes=classes)
     events = list(samples.run_of([samples.ok("web1", b"hi\n")]))
     for event in events[:-1]:
+        classes.handle(event)
         sink.handle(event)
     assert stream.getvalue() == ""
     sink.close()
@@ -230,3 +231,59 @@ def test_failure_without_a_message_of_its_own_keeps_its_kind():
     failure = Failure("exec.nonzero", "it failed")
     shown = gathered([HostResult(Host("web1"), Outcome("failed", failure=failure))])
     assert "web1: exec.nonzero: it failed\n" in shown
+
+
+def test_S02_long_line_stays_behind_its_gutter():
+    """
+    S02: on a terminal a line that is too long goes on behind the gutter, never in the first column.
+    """
+    forged = b"x" * 78 + b"web9 (1)"
+    assert gathered([samples.ok("web1", forged)]).splitlines()[3:] == [
+        "  " + "x" * 78,
+        "  web9 (1)",
+    ]
+    assert gathered([samples.ok("web1", forged)], width=None).splitlines()[3:] == [
+        "  " + "x" * 78 + "web9 (1)"
+    ]
+
+
+def test_S02_wide_characters_are_measured_as_they_are_shown():
+    """
+    S02: forty ideographs take eighty columns, and break there.
+    """
+    forged = ("\u6f22" * 39 + "web9").encode()
+    assert gathered([samples.ok("web1", forged)]).splitlines()[3:] == [
+        "  " + "\u6f22" * 39,
+        "  web9",
+    ]
+
+
+def test_later_hosts_join_an_earlier_class():
+    """
+    Who gives an output that was there before is in its class, whatever came between.
+    """
+    results = [samples.ok("web1", b"a"), samples.ok("web2", b"b"), samples.ok("web3", b"a")]
+    headers = [line for line in gathered(results).splitlines() if line.startswith("web")]
+    assert headers == ["web[1,3] (2) [class 1]", "web2 [class 2]"]
+
+
+def test_names_that_do_not_fold_take_four_lines_at_most():
+    """
+    A header is never wider than the terminal and never taller than four lines of names.
+    """
+    names = [f"h{number * 7 % 1000}x{number}" for number in range(100)]
+    lines = gathered([samples.ok(name, b"a") for name in names]).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[4].endswith("… (100)")
+    assert lines[5] == "-" * 15
+
+
+def test_S04_memory_for_different_outputs_is_bounded(monkeypatch):
+    """
+    S04: once much is kept, only head and tail of further classes are, with the true byte count.
+    """
+    monkeypatch.setattr("fleetctl.sinks.classes.MAX_KEPT_BYTES", 100_000)
+    results = [samples.ok(f"web{n}", b"%d" % n * 90_000) for n in (1, 2)]
+    shown = gathered(results, width=None)
+    assert "(87952 bytes of stdout left out here)\n" in shown
+    assert shown.count("1") > 90_000

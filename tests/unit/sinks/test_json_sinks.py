@@ -88,13 +88,11 @@ def test_json_is_one_object_with_hosts_in_the_order_of_the_run():
     stream = io.BytesIO()
     sink = JsonSink(stream)
     events = list(samples.run_of([samples.ok("web2"), samples.ok("web1"), samples.failed("a", 1)]))
-    for event in (*events[:4], *reversed(events[4:-1])):
+    for event in (*events[:4], *reversed(events[4:-1]), events[-1]):
         sink.handle(event)
-    assert stream.getvalue() == b""
-    sink.handle(events[-1])
     sink.close()
     shown = json.loads(stream.getvalue())
-    assert list(shown) == ["run", "hosts", "counts"]
+    assert set(shown) == {"run", "hosts", "counts"}
     assert shown["run"] == {
         "id": samples.RUN_ID,
         "label": "uptime",
@@ -121,6 +119,62 @@ def test_json_of_a_run_without_an_end_is_still_whole():
     shown = json.loads(stream.getvalue())
     assert [host["host"] for host in shown["hosts"]] == ["web1"]
     assert shown["run"]["finished_at"] is None
+
+
+def test_json_is_written_while_the_run_goes_on():
+    """
+    A result is written when those before it have been; memory does not hold what is written.
+    """
+    stream = CountingBytes()
+    sink = JsonSink(stream)
+    results = [samples.ok(f"web{n}", b"x" * 1000) for n in range(9)]
+    events = list(samples.run_of(results))
+    for event in events[: 10 + 3]:
+        sink.handle(event)
+    assert stream.flushed == len(stream.getvalue())
+    assert [f'"web{n}"'.encode() in stream.getvalue() for n in range(4)] == [True] * 3 + [False]
+    for event in events[10 + 4 :]:
+        sink.handle(event)
+    assert [host["host"] for host in json.loads(stream.getvalue())["hosts"]] == [
+        f"web{n}" for n in range(9) if n != 3
+    ]
+
+
+def test_json_holds_no_more_back_than_it_may():
+    """
+    Behind a slow host results wait for their turn, up to a limit; then they come as they finish.
+    """
+    stream = io.BytesIO()
+    sink = JsonSink(stream, held_bytes=5000)
+    results = [samples.ok(f"web{n}", b"x" * 1000) for n in range(20)]
+    events = list(samples.run_of(results))
+    finished = events[21:-1]
+    for event in [*events[:21], *finished[1:10]]:
+        sink.handle(event)
+    written = stream.getvalue().count(b'"host":')
+    assert 0 < written < 9
+    for event in [finished[0], *finished[10:]]:
+        sink.handle(event)
+    assert stream.getvalue().count(b'"host":') == 20
+    sink.handle(events[-1])
+    names = [host["host"] for host in json.loads(stream.getvalue())["hosts"]]
+    assert names[0] == "web1"
+    assert sorted(names) == sorted(result.host.name for result in results)
+
+
+def test_json_is_valid_wherever_it_is_closed():
+    """
+    After any number of events, closing makes the object whole.
+    """
+    events = list(samples.run_of(samples.mixed_run()))
+    for count in range(1, len(events) + 1):
+        stream = io.BytesIO()
+        sink = JsonSink(stream)
+        for event in events[:count]:
+            sink.handle(event)
+        sink.close()
+        shown = json.loads(stream.getvalue())
+        assert sum(shown["counts"].values()) == len(shown["hosts"])
 
 
 def test_nothing_is_written_if_nothing_was_started():

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import io
 
+from rich.cells import cell_len
+
 from fleetctl.model.host import Host
 from fleetctl.model.result import HostResult, Outcome
 from fleetctl.sinks.oneline import OnelineSink
@@ -87,3 +89,14 @@ def test_S02_host_writes_in_the_last_column_only():
     assert shown([samples.failed("web1", 1, b"", b"x\rweb2 | ok\x85web3 | ok | status=0\n")]) == (
         "web1 | failed | status=1 | x\\rweb2 | ok\\x85web3 | ok | status=0\n"
     )
+
+
+def test_S02_line_is_measured_by_what_is_shown():
+    """
+    S02: wide characters do not make a line wrap, where a host could begin one of its own.
+    """
+    stream = io.StringIO()
+    sink = OnelineSink(Printer(stream, width=60))
+    for event in samples.run_of([samples.ok("\u6f22\u5b57", "\u6f22".encode() * 90)]):
+        sink.handle(event)
+    assert cell_len(stream.getvalue().rstrip("\n")) <= 60

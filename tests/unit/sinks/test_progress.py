@@ -1,10 +1,12 @@
 """
-The live progress line.
+The live view: a line, and in a run that lasts the slowest hosts above it.
 """
 
 from __future__ import annotations
 
 import io
+
+from rich.cells import cell_len
 
 from fleetctl.model.events import HostFinished, HostStarted, RunFinished, RunStarted
 from fleetctl.model.host import Host
@@ -21,7 +23,8 @@ class Terminal:
     def __init__(self, *, width: int = 80, stream: io.StringIO | None = None) -> None:
         self.stream = stream or io.StringIO()
         self.now_s = 100.0
-        self.sink = ProgressSink(self.stream, clock=lambda: self.now_s, width=lambda: width)
+        self.size = (width, 24)
+        self.sink = ProgressSink(self.stream, clock=lambda: self.now_s, size=lambda: self.size)
 
     def start(self, *names: str) -> None:
         hosts = tuple(map(Host, names))
@@ -32,6 +35,7 @@ class Terminal:
     def finish(self, name: str, *, status: int = 0) -> None:
         result = samples.failed(name, status) if status else samples.ok(name)
         self.sink.handle(HostFinished(result, samples.at(0)))
+        self.sink.tick()
 
     def wait(self, seconds: float) -> None:
         self.now_s += seconds
@@ -144,3 +148,82 @@ def test_terminal_that_is_gone_ends_the_drawing_only():
     terminal.wait(1)
     terminal.finish("web1")
     terminal.sink.close()
+
+
+UP = "\x1b[1A" + ERASE
+
+
+def test_hosts_of_a_long_run_get_lines_with_what_they_wrote_last():
+    """
+    After two seconds the slowest hosts stand above the line, each with its last line, escaped.
+    """
+    terminal = Terminal()
+    terminal.start("web1", "db02", "web3")
+    terminal.sink.handle(samples.output("web1", b"Reading lists\nUnpacking \x1b[2Jlinux"))
+    terminal.sink.handle(samples.output("web1", b"-image\n\n"))
+    terminal.sink.handle(samples.output("db02", b"10%\r20%\r"))
+    terminal.finish("web3")
+    terminal.wait(12)
+    assert terminal.taken() == (
+        f"{ERASE}  web1        12 s  Unpacking \\x1b[2Jlinux-image\r\n"
+        "  db02        12 s  20%\r\n"
+        "1/3 done, 2 running, 12 s"
+    )
+    terminal.wait(1)
+    assert terminal.taken().startswith(ERASE + UP + UP + "  web1        13 s  ")
+
+
+def test_drawing_of_several_lines_leaves_nothing_behind():
+    """
+    All its lines are taken away before results are printed, also when the terminal got narrower.
+    """
+    terminal = Terminal(width=60)
+    printer = Printer(terminal.stream, width=60)
+    terminal.sink.share(printer)
+    terminal.start("web1")
+    terminal.sink.handle(samples.output("web1", b"x" * 100))
+    terminal.wait(5)
+    terminal.taken()
+    printer.write("web9: result\n")
+    assert terminal.taken() == f"{ERASE}{UP}web9: result\n"
+    terminal.wait(1)
+    terminal.size = (30, 24)  # the line of 59 columns takes two rows now
+    terminal.taken()
+    terminal.sink.erase()
+    assert terminal.taken() == ERASE + UP + UP
+
+
+def test_S02_wide_characters_do_not_wrap_the_drawing():
+    """
+    S02: a line of a host is cut by the columns it takes, so that it can be taken away again.
+    """
+    terminal = Terminal(width=40)
+    terminal.start("web1")
+    terminal.sink.handle(samples.output("web1", ("\u6f22" * 100).encode()))
+    terminal.wait(5)
+    row = terminal.taken().removeprefix(ERASE).split("\r\n")[0]
+    assert 35 <= cell_len(row) <= 39
+
+
+def test_drawing_takes_a_part_of_the_screen():
+    """
+    At most eight hosts, and at most a third of a low terminal; on a very low one the line alone.
+    """
+    for lines, hosts in ((24, 8), (9, 3), (2, 0)):
+        terminal = Terminal()
+        terminal.size = (80, lines)
+        terminal.start(*(f"web{number}" for number in range(1000)))
+        terminal.wait(5)
+        assert terminal.taken().count("\n") == hosts
+
+
+def test_S04_output_costs_the_view_a_bounded_amount():
+    """
+    S04: a host that writes a megabyte without a newline is one short line, and little is kept.
+    """
+    terminal = Terminal()
+    terminal.start("web1")
+    for _ in range(16):
+        terminal.sink.handle(samples.output("web1", b"x" * 65536))
+    terminal.wait(5)
+    assert len(terminal.taken()) < 200

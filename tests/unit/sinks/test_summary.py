@@ -5,26 +5,39 @@ The closing summary.
 from __future__ import annotations
 
 import io
+import shlex
+import subprocess
+from dataclasses import replace
 
 import pytest
 
 from fleetctl.model.events import HostFinished
 from fleetctl.model.nodeset import fold
 from fleetctl.model.result import HostResult
+from fleetctl.model.settings import HostSettings
+from fleetctl.sinks.classes import OutputClasses
 from fleetctl.sinks.printer import Printer
-from fleetctl.sinks.summary import SummarySink, render_rerun
+from fleetctl.sinks.summary import SummarySink, render_rerun, shell_lines
 from tests.unit.sinks import samples
 
 ARGV = ["fleetctl", "run", "web*", "--", "uname -sr"]
 
 
 def summary_of(
-    results: list[HostResult], *, width: int | None = None, interrupted_by: str | None = None
+    results: list[HostResult],
+    *,
+    width: int | None = None,
+    interrupted_by: str | None = None,
+    compared: bool = False,
 ) -> str:
     stream = io.StringIO()
     printer = Printer(stream, width=width)
-    sink = SummarySink(printer, fold=fold, argv=ARGV, pattern="web*")
+    classes = OutputClasses(keep_output=False)
+    sink = SummarySink(
+        printer, fold=fold, argv=ARGV, pattern="web*", classes=classes if compared else None
+    )
     for event in samples.run_of(results, interrupted_by=interrupted_by):
+        classes.handle(event)
         sink.handle(event)
     sink.close()
     return stream.getvalue()
@@ -57,11 +70,60 @@ rerun the failed: fleetctl run 'db[1-4],web[21-23]' -- 'uname -sr'
 
 def test_no_line_but_those_to_be_pasted_is_wider_than_the_terminal():
     """
-    Prose is wrapped to the terminal; hints and the rerun line stay whole, so they can be copied.
+    Prose is wrapped to the terminal; hints stay whole, so they can be copied.
     """
     lines = summary_of(samples.mixed_run(), width=60).splitlines()
     wide = [line for line in lines if len(line) > 60 and "hint:" not in line]
-    assert [line[:17] for line in wide] == ["27 hosts in 4.2 s", "rerun the failed:"]
+    assert wide == []
+    assert lines[1:3] == [
+        "27 hosts in 4.2 s: 20 ok, 3 unreachable, 1 timed out,",
+        "  3 failed",
+    ]
+
+
+def test_command_to_rerun_means_the_same_when_it_takes_several_lines():
+    """
+    A long command is broken between words, with backslashes: pasted, it is what was given.
+    """
+    argv = ["fleetctl", "run", "web*", "-e", "a b", "--", *(f"word{n}'s" for n in range(30))]
+    lines = list(shell_lines(shlex.join(argv), 60))
+    assert max(map(len, lines)) <= 60
+    assert len(lines) > 3
+    script = "fleetctl() { printf '%s\\0' fleetctl \"$@\"; }\n" + "\n".join(lines)
+    done = subprocess.run(["sh", "-c", script], capture_output=True, check=True, text=True)
+    assert done.stdout.split("\0")[:-1] == argv
+
+
+def test_hosts_unlike_the_others_come_first():
+    """
+    Before any failure stands who is ok but printed something else than most, with its class.
+    """
+    results = [samples.ok(f"web{n}", b"6.1\n") for n in range(1, 9)]
+    results[3] = samples.ok("web4", b"5.10\n")
+    results += [samples.failed("web9", 1)]
+    lines = summary_of(results, compared=True).splitlines()
+    assert lines[1] == "  unlike the other 7  web4: class 2"
+    assert lines[2].startswith("  exec.nonzero")
+
+
+def test_where_most_hosts_do_not_agree_nobody_is_unlike_them():
+    """
+    Hosts that all print something else, or two that differ, are no news.
+    """
+    two = [samples.ok("web1", b"a"), samples.ok("web2", b"b")]
+    all_different = [samples.ok(f"web{n}", b"%d" % n) for n in range(9)]
+    for results in (two, all_different):
+        assert len(summary_of(results, compared=True).splitlines()) == 1
+
+
+def test_many_unlike_outputs_are_counted():
+    """
+    Five are named; of more the number is said.
+    """
+    results = [samples.ok(f"web{n}", b"%d" % max(n, 10)) for n in range(1, 19)]
+    lines = summary_of(results, compared=True).splitlines()
+    assert len(lines) == 1 + 5 + 1
+    assert lines[-1].split() == "and 3 more classes of 3 hosts".split()
 
 
 def test_success_is_one_line():
@@ -117,7 +179,8 @@ def test_long_list_of_names_leaves_room_for_the_reason():
     lines = summary_of([samples.failed(name, 1) for name in names], width=80).splitlines()
     assert lines[2].endswith("… (100): exit status 1")
     assert len(lines[2]) <= 80
-    assert fold(names) in lines[-1]
+    assert lines[-4] == "rerun the failed:"
+    assert fold(names) in lines[-2]
 
 
 def test_missing_result_is_said():
@@ -168,3 +231,36 @@ def test_rerun_is_left_out_where_it_would_be_wrong():
     assert render_rerun(["f", "web", "--", "\x1b"], pattern="web", replacement="x") is None
     line = render_rerun(["f", "web", "--", "a\nb"], pattern="web", replacement="x")
     assert line == "f x -- 'a\nb'"
+
+
+SET = HostSettings(set_env={"A": "1"})
+OWN = HostSettings(send_env=("B", "C"), origin={"SendEnv": "-o, /etc/ssh/ssh_config:50"})
+SYSTEMS = HostSettings(send_env=("LC_*",), origin={"SendEnv": "/etc/ssh/ssh_config:50"})
+
+
+def refusing(name: str, settings: HostSettings, *variables: str) -> HostResult:
+    result = samples.ok(name)
+    run = replace(samples.exec_result(), refused_env=variables)
+    return replace(
+        result,
+        host=replace(result.host, settings=settings),
+        outcome=replace(result.outcome, result=run),
+    )
+
+
+def test_variables_that_were_not_taken_are_said_once():
+    """
+    One line for hosts that are alike; nothing about what only the system's ssh_config would send.
+    """
+    shown = summary_of(
+        [
+            refusing("web1", SET, "A", "LC_ALL"),
+            refusing("web2", SET, "A"),
+            refusing("web3", OWN, "B", "C"),
+            refusing("web4", SYSTEMS, "LC_ALL"),
+        ]
+    )
+    assert shown.splitlines()[1:] == [
+        "not set on web[1-2] (2): A; see AcceptEnv there, or use --env",
+        "not set on web3: B, C; see AcceptEnv there, or use --env",
+    ]

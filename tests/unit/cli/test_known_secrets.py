@@ -1,0 +1,141 @@
+"""
+What a command line has come to know as secret is shown by nothing it writes (S24).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+
+import pytest
+
+from fleetctl.cli.errors import show_internal_error
+from fleetctl.cli.known_secrets import WatchedSecrets, secrets_in
+from fleetctl.cli.logs import set_up_logging
+from fleetctl.model.challenge import Challenge, Prompt
+from fleetctl.model.host import Host
+from fleetctl.model.secret import Secret
+from tests.unit.cli.fakes import FakeEngine, fleetctl, ok
+
+PASSWORD = "hunter2secret"
+
+
+class Answering:
+    """Has a secret for everything but an operation's."""
+
+    async def password(self, host, user):
+        return Secret("of login")
+
+    async def passphrase(self, path, attempt):
+        return Secret("of key")
+
+    async def answers(self, host, user, challenge):
+        return [Secret("first"), Secret("second")]
+
+    async def become_password(self, host, user):
+        return Secret("of become")
+
+    async def secret(self, host, source):
+        return None
+
+
+def test_S24_each_secret_is_told_before_a_host_gets_it():
+    """
+    S24: of logins, keys, questions and becoming; what there is not is not told.
+    """
+    told: list[Secret] = []
+
+    async def main():
+        secrets, host = WatchedSecrets(Answering(), told.append), Host("web1")
+        assert await secrets.password(host, "me") == Secret("of login")
+        assert await secrets.passphrase("id", 0) == Secret("of key")
+        answers = await secrets.answers(host, "me", Challenge((Prompt("one ", True),)))
+        assert answers is not None
+        assert len(answers) == 2
+        assert await secrets.become_password(host, "root") == Secret("of become")
+        assert await secrets.secret(host, "env:X") is None
+
+    asyncio.run(main())
+    assert [each.reveal() for each in told] == [
+        "of login",
+        "of key",
+        "first",
+        "second",
+        "of become",
+    ]
+
+
+def test_secrets_of_variables_are_found_at_any_depth():
+    """
+    Vaulted values may stand in lists and mappings.
+    """
+    value = {"a": Secret("1"), "b": [{"c": Secret("2")}, "x", (Secret("3"),)], "d": 4}
+    assert {each.reveal() for each in secrets_in(value)} == {"1", "2", "3"}
+
+
+@pytest.mark.parametrize("format_", ["stream", "gather", "oneline", "json", "ndjson"])
+def test_S24_a_password_that_a_host_prints_is_shown_nowhere(format_, tmp_path, capsys):
+    """
+    S24: given in a file, printed by a host, typed in the command: no format and no summary has it.
+    """
+    file = tmp_path / "password"
+    file.write_text(PASSWORD + "\n")
+    file.chmod(0o600)
+    engine = FakeEngine(outcomes={"a": ok(f"it is {PASSWORD}\n".encode())})
+    words = ("run", "-i", "a,b,", "all", "--format", format_, "--password-file", str(file))
+    assert fleetctl(*words, "--", f"mysql -p{PASSWORD}", engine=engine) == 0
+    shown = capsys.readouterr()
+    assert "it is [secret]" in shown.out
+    assert "hunter2" not in shown.out + shown.err
+
+
+def test_S24_an_internal_error_shows_no_secret(tmp_path, capsys):
+    """
+    S24: neither the message nor the traceback of ``--debug``.
+    """
+    file = tmp_path / "password"
+    file.write_text(PASSWORD + "\n")
+    file.chmod(0o600)
+
+    async def fail(_host):
+        raise ValueError(f"cannot use {PASSWORD}")
+
+    engine = FakeEngine(before_each=fail)
+    words = ("run", "-i", "a,", "all", "--debug", "--password-file", str(file), "--", "x")
+    assert fleetctl(*words, engine=engine) == 5
+    err = capsys.readouterr().err
+    assert "Traceback" in err
+    assert "cannot use [secret]" in err
+    assert "hunter2" not in err
+
+
+def test_S24_internal_errors_are_shown_as_before_without_secrets(capsys):
+    """
+    Nothing known, nothing replaced.
+    """
+    show_internal_error(ValueError("plain"), debug=False)
+    assert "internal error: ValueError: plain" in capsys.readouterr().err
+
+
+def test_S24_log_records_have_no_secrets(capsys):
+    """
+    S24: message, arguments and traceback of a record.
+    """
+    logger = logging.getLogger("fleetctl")
+    before = logger.handlers[:], logger.level
+    logger.handlers[:] = []
+    try:
+        set_up_logging(
+            2, debug=True, stderr=sys.stderr, redact=lambda text: text.replace(PASSWORD, "[secret]")
+        )
+        try:
+            raise ValueError(PASSWORD)
+        except ValueError:
+            logger.exception("it was %s", PASSWORD)
+    finally:
+        logger.handlers[:], logger.level = before
+    err = capsys.readouterr().err
+    assert "it was [secret]" in err
+    assert "ValueError: [secret]" in err
+    assert PASSWORD not in err
