@@ -114,18 +114,7 @@ class BecomingRemote:
 
     async def shell(self, script: ShellScript) -> ExecResult:
         """Feed the login shell of the other user; same errors as `exec`."""
-        return await self.exec(
-            ExecRequest(
-                "",
-                is_shell=True,
-                stdin=script.script,
-                env=script.env,
-                timeout_s=script.timeout_s,
-                max_output_bytes=script.max_output_bytes,
-                pty=script.pty,
-                dialogue=script.dialogue,
-            )
-        )
+        return await self.exec(script.as_request())
 
     async def _try(self, request: ExecRequest, attempt: Attempt, *, ask: bool) -> ExecResult:
         became, dialogue = self._becoming(request, attempt, ask=ask)

@@ -170,6 +170,13 @@ class Echo:
         self.heard.append(text)
         return count
 
+    def fileno(self) -> int:
+        """
+        Raises:
+            io.UnsupportedOperation: Whoever wrote to a descriptor would not be heard.
+        """
+        raise io.UnsupportedOperation("fileno")
+
     def __getattr__(self, name: str) -> object:
         return getattr(self._stream, name)
 

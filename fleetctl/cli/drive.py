@@ -7,8 +7,8 @@ Which engine and which sinks is decided in `fleetctl.wiring`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import AbstractContextManager, aclosing, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -22,6 +22,8 @@ EXIT_CLOSED = 141
 
 #: Seconds between two looks at the clock of the progress line.
 TICK_S = 0.2
+#: What standard output gets to take the rest, once the run was told to end.
+LAST_WRITE_S = 5.0
 
 
 class Screen(Protocol):
@@ -43,22 +45,60 @@ class Screen(Protocol):
         ...
 
 
+class Writing(Protocol):
+    """What was shown, on its way to a reader who may be slow or take nothing at all."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more should be shown now."""
+        ...
+
+    async def room(self) -> None:
+        """Wait until there is room, or nothing can be written any more."""
+        ...
+
+    async def drained(self) -> None:
+        """Wait until everything is written, or nothing can be written any more."""
+        ...
+
+    def give_up(self) -> int:
+        """Forget what is not written; return how many bytes of results that were."""
+        ...
+
+    def watched(self) -> AbstractContextManager[None]:
+        """Let the running loop do the writing meanwhile."""
+        ...
+
+
 class Drive:
     """
     One run on its way.
+
+    No event is taken from the engine while the reader is slow (F53), until the run is told to end.
+
+    Args:
+        writing: Where the screen's output goes, if it can make anybody wait.
 
     Attributes:
         running: Names of the hosts that were started and have not finished, in that order.
     """
 
     def __init__(
-        self, engine: StoppableEngine, screen: Screen, *, fold: Callable[[Iterable[str]], str]
+        self,
+        engine: StoppableEngine,
+        screen: Screen,
+        *,
+        fold: Callable[[Iterable[str]], str],
+        writing: Writing | None = None,
     ) -> None:
         self.running: dict[str, None] = {}
         self._engine = engine
         self._screen = screen
         self._fold = fold
+        self._writing = writing
         self._is_over = False
+        self._is_closed = False
+        self._ending = asyncio.Event()
         self._interruption = Interruption(on_stage=self._on_stage, last_words=self._last_words)
 
     async def execute(self, run: Run) -> int:
@@ -68,14 +108,16 @@ class Drive:
         Returns:
             The exit code: an interruption wins over everything, a closed stdout over results.
         """
-        with self._interruption.installed(), self._ticking():
+        with self._interruption.installed(), self._watched_writing(), self._ticking():
             try:
                 async with aclosing(self._engine.execute(run)) as events:
                     async for event in events:
                         self._take(event)
+                        await self._wait_for_room()
             finally:
                 self._is_over = True
                 self._screen.close()
+                await self._write_rest()
         if self._screen.is_closed and self._interruption.signal_name is None:
             return EXIT_CLOSED
         return self._screen.exit_code()
@@ -89,14 +131,51 @@ class Drive:
             case RunFinished():
                 self._is_over = True
                 event = replace(event, interrupted_by=self._interruption.signal_name)
-        was_closed = self._screen.is_closed
         self._screen.handle(event)
-        if self._screen.is_closed and not was_closed:
+        self._look_at_reader()
+
+    def _look_at_reader(self) -> None:
+        if self._screen.is_closed and not self._is_closed:
+            self._is_closed = True
             # Nobody reads the results any more: finish what runs, start nothing new (F54).
             self._engine.stop()
 
+    async def _wait_for_room(self) -> None:
+        writing = self._writing
+        if writing is not None and not (writing.has_room or self._ending.is_set()):
+            await self._until_ending(writing.room())
+
+    async def _write_rest(self) -> None:
+        """Wait for a reader as long as it takes; after the run was told to end, not for long."""
+        writing = self._writing
+        if writing is None:
+            return
+        await self._until_ending(writing.drained(), grace_s=LAST_WRITE_S)
+        lost = writing.give_up()
+        if lost:
+            message = f"nobody took the rest of the output: {lost} bytes were not written"
+            self._say("run.unwritten", message, hint=None)
+
+    async def _until_ending(self, work: Coroutine[None, None, None], grace_s: float = 0.0) -> None:
+        """Do work until it is done, or a while after the run was told to end."""
+        ending = asyncio.ensure_future(self._ending.wait())
+        task = asyncio.ensure_future(work)
+        try:
+            await asyncio.wait((task, ending), return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                await asyncio.wait((task,), timeout=grace_s)
+        finally:
+            ending.cancel()
+            task.cancel()
+            await asyncio.wait((task, ending))
+
     def _on_stage(self, stage: Stage) -> None:
+        if stage is Stage.ENDING:
+            self._ending.set()
         if self._is_over:
+            if stage is Stage.STOPPING and self._writing is not None:
+                message = "the run is over; its output is still being written"
+                self._say("run.writing", message, hint="Ctrl-C again gives it up")
             return
         running = self._running_names() or "no host"
         if stage is Stage.STOPPING:
@@ -122,12 +201,16 @@ class Drive:
         names = list(self.running)
         return f"{self._fold(names)} ({len(names)})" if names else ""
 
+    def _watched_writing(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._writing is None else self._writing.watched()
+
     @contextmanager
     def _ticking(self) -> Iterator[None]:
         async def tick() -> None:
             while True:
                 await asyncio.sleep(TICK_S)
                 self._screen.tick()
+                self._look_at_reader()
 
         ticker = asyncio.get_running_loop().create_task(tick())
         try:

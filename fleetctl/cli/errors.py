@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 import click
 
@@ -18,10 +19,14 @@ from fleetctl.model.errors import Problem
 MOST_PROBLEMS = 200
 
 
-def say(message: str, *, hint: str | None = None) -> None:
+def say(
+    message: str, *, hint: str | None = None, redact: Callable[[str], str] | None = None
+) -> None:
     """Write ``fleetctl: message`` and its hint to stderr, control characters escaped."""
     from fleetctl.wiring import one_visible_line
 
+    if redact is not None:
+        message, hint = redact(message), redact(hint) if hint else hint
     text = f"fleetctl: {one_visible_line(message)}\n"
     if hint:
         text += f"hint: {one_visible_line(hint)}\n"
@@ -32,7 +37,9 @@ def say(message: str, *, hint: str | None = None) -> None:
         return  # stderr is closed: there is nobody left to tell
 
 
-def show_problems(problems: Iterable[Problem]) -> None:
+def show_problems(
+    problems: Iterable[Problem], *, redact: Callable[[str], str] | None = None
+) -> None:
     """
     Say the problems; a hint that several share is given once, after the first.
 
@@ -46,14 +53,17 @@ def show_problems(problems: Iterable[Problem]) -> None:
         where = f"{problem.where}: " if problem.where else ""
         hint = None if problem.hint in given else problem.hint
         given.add(problem.hint or "")
-        say(f"{where}{problem.message}", hint=hint)
+        say(f"{where}{problem.message}", hint=hint, redact=redact)
 
 
-def show_internal_error(error: BaseException, *, debug: bool) -> None:
+def show_internal_error(
+    error: BaseException, *, debug: bool, redact: Callable[[str], str] = lambda text: text
+) -> None:
     """Say that fleetctl itself failed; the traceback only if asked for."""
     if debug:
-        traceback.print_exception(error)
-    cause = " ".join(f"{type(error).__name__}: {error}".split())
+        with suppress(OSError, ValueError, AttributeError):  # as in `say`
+            sys.stderr.write(redact("".join(traceback.format_exception(error))))
+    cause = " ".join(redact(f"{type(error).__name__}: {error}").split())
     hint = None if debug else "run the same command with --debug to see where it happened"
     say(f"internal error: {cause}", hint=hint)
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 from types import FrameType
 
@@ -86,7 +87,10 @@ class Interruption:
         """
         if name == "INT" and self.stage is Stage.ENDING:
             # No buffered stream here: the signal may have come in the middle of a write.
-            os.write(2, self._last_words().encode(errors="backslashreplace"))
+            # And none for a terminal that takes nothing: it would keep us here.
+            with suppress(OSError):
+                if select.select((), (2,), (), 0)[1]:
+                    os.write(2, self._last_words().encode(errors="backslashreplace"))
             self._leave(EXIT_INTERRUPTED)
         stage = Stage.ENDING if name != "INT" or self.stage is Stage.STOPPING else Stage.STOPPING
         if stage > self.stage:

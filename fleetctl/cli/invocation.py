@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fleetctl.model.host import Host
     from fleetctl.model.ports import RunSecrets
     from fleetctl.model.run import Run
+    from fleetctl.model.secret import Secret
 
 
 class StoppableEngine(Protocol):
@@ -65,6 +66,8 @@ class OpenEngine(Protocol):
         live_output: bool,
         login_keys: Path,
         seen_host_keys: Path,
+        in_batches: bool = ...,
+        gate: str | None = ...,
     ) -> AbstractAsyncContextManager[StoppableEngine]: ...
 
 
@@ -76,7 +79,9 @@ class Invocation:
     Attributes:
         argv: The command line, ``fleetctl`` included.
         open_engine: How to get an engine; None for the real one.
+        known_secrets: Those it has come to know so far; nothing that is written shows one.
     """
 
     argv: tuple[str, ...]
     open_engine: OpenEngine | None = None
+    known_secrets: set[Secret] = field(default_factory=set)

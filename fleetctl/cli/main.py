@@ -32,6 +32,11 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 #: Command -> the module that has it under the same name, and its line in ``fleetctl --help``.
 COMMANDS = {
     "run": ("run", "Run a command on every host of a pattern."),
+    "script": ("script", "Run a script of this machine on every host of a pattern."),
+    "shell": ("shell", "Feed the login shell of every host of a pattern."),
+    "connect": ("connect", "Log in to one host and use its shell."),
+    "forward": ("forward", "Forward ports and sockets through a host."),
+    "expect": ("expect", "Try expect scripts on recorded dialogues."),
     "ping": ("ping", "Reach every host of a pattern and log in."),
     "doctor": ("doctor", "Find out why a host cannot be reached or logged in to."),
     "hosts": ("hosts", "Show which hosts a pattern means; contacts nobody."),
@@ -132,16 +137,22 @@ def main(arguments: Sequence[str] | None = None, *, open_engine: OpenEngine | No
     words = list(sys.argv[1:] if arguments is None else arguments)
     asked = os.environ.get(ASKED_BY_SHELL) if arguments is None else None
     debug = "--debug" in takewhile(lambda word: word != "--", words)
+    invocation = Invocation(argv=("fleetctl", *words), open_engine=open_engine)
+
+    def redact(text: str) -> str:
+        if not invocation.known_secrets:
+            return text
+        from fleetctl.wiring import make_redactor
+
+        return make_redactor(invocation.known_secrets).text(text)
+
     # Imports leave no garbage, but enough new objects to start many collections.
     gc.disable()
     try:
-        if asked is not None:
-            code = _complete(asked)
-        else:
-            code = _run(Invocation(argv=("fleetctl", *words), open_engine=open_engine))
+        code = _run(invocation) if asked is None else _complete(asked)
         return _flushed(code)
     except UsageError as error:
-        show_problems(error.problems)
+        show_problems(error.problems, redact=redact)
         return error.exit_code
     except click.exceptions.Exit as error:
         return error.exit_code
@@ -158,7 +169,7 @@ def main(arguments: Sequence[str] | None = None, *, open_engine: OpenEngine | No
             say(f"the results cannot all be written: {error.strerror}")
             _let_go_of_stdout()
             return EXIT_INCOMPLETE
-        show_internal_error(error, debug=debug)
+        show_internal_error(error, debug=debug, redact=redact)
         return EXIT_INTERNAL
     finally:
         gc.enable()

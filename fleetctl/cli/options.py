@@ -23,9 +23,10 @@ from fleetctl.cli.complete import (
     complete_setting,
 )
 from fleetctl.cli.defaults import defaults
+from fleetctl.cli.output import OUTPUT, FormatChoice
 from fleetctl.model.operation import DEFAULT_MAX_OUTPUT_BYTES
 from fleetctl.model.run import DEFAULT_FORKS
-from fleetctl.model.settings import parse_size_bytes, parse_time_s
+from fleetctl.model.setting_values import parse_size_bytes, parse_time_s
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -63,11 +64,14 @@ class RunOptions:
 
     forks: int
     retries: int
-    format: Literal["auto", "stream", "gather", "oneline", "json", "ndjson"]
+    format: FormatChoice
     color: Literal["auto", "always", "never"]
     label: str | None
     verbose: int
     debug: bool
+    compare: bool = False
+    output_dir: str | None = None
+    no_progress: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,20 +282,7 @@ EFFORT = (
 
 _RUN = (
     *EFFORT,
-    click.option(
-        "--format",
-        type=click.Choice(("auto", "stream", "gather", "oneline", "json", "ndjson")),
-        default="auto",
-        show_default=True,
-        help="How results are shown.",
-    ),
-    click.option(
-        "--color",
-        type=click.Choice(("auto", "always", "never")),
-        default="auto",
-        show_default=True,
-        help="When to use colour; NO_COLOR is honoured.",
-    ),
+    *OUTPUT,
     click.option("--label", metavar="TEXT", help="What to call the run in its results."),
     click.option(
         "-v", "--verbose", count=True, help="Log to stderr; -vv more, -vvv with Paramiko's log."
@@ -317,8 +308,8 @@ _COMMAND = (
         "--env",
         multiple=True,
         metavar="K=V",
-        help="Export a variable before the command, whose login shell must be a POSIX sh; no place "
-        "for secrets; repeatable.",
+        help="Set a variable for the command, whatever the server's AcceptEnv says; no place for "
+        "secrets; repeatable.",
     ),
     click.option("--pty", is_flag=True, help="Give the command a terminal; merges its streams."),
     click.option(
@@ -333,25 +324,25 @@ _COMMAND = (
 
 def target_options(command: Command) -> Command:
     """Add the options that choose hosts; the command gets them as ``targets``."""
-    return _bundle(command, "targets", TargetOptions, _TARGETS)
+    return bundle(command, "targets", TargetOptions, _TARGETS)
 
 
 def login_options(command: Command) -> Command:
     """Add the options for reaching hosts; the command gets them as ``login``."""
-    return _bundle(command, "login", LoginOptions, _LOGIN)
+    return bundle(command, "login", LoginOptions, _LOGIN)
 
 
 def run_options(command: Command) -> Command:
     """Add the options of everything that runs on hosts; the command gets them as ``options``."""
-    return _bundle(command, "options", RunOptions, _RUN, ask_files=True)
+    return bundle(command, "options", RunOptions, _RUN, ask_files=True)
 
 
 def command_options(command: Command) -> Command:
     """Add the options of what runs a command; the command gets them as ``command``."""
-    return _bundle(command, "command", CommandOptions, _COMMAND, ask_files=True)
+    return bundle(command, "command", CommandOptions, _COMMAND, ask_files=True)
 
 
-def _bundle(
+def bundle(
     command: Command,
     name: str,
     kind: Callable[..., object],
@@ -359,6 +350,14 @@ def _bundle(
     *,
     ask_files: bool = False,
 ) -> Command:
+    """
+    Add a family of options to a command, which gets them as one value.
+
+    Args:
+        name: Of the parameter that takes the value.
+        kind: A dataclass whose fields are named as the options.
+        ask_files: Settings files may say what the command line does not.
+    """
     names = [field.name for field in fields(kind)]  # type: ignore[arg-type]  # always a dataclass
 
     @functools.wraps(command)

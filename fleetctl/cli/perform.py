@@ -13,14 +13,20 @@ import shlex
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from fleetctl import wiring
+from fleetctl.cli.become import BecomeOptions
+from fleetctl.cli.confirm import confirm
 from fleetctl.cli.drive import Drive
 from fleetctl.cli.errors import say
 from fleetctl.cli.hostkey import HostKeyPrompt
 from fleetctl.cli.invocation import Invocation, UnknownHostKey
+from fleetctl.cli.known_secrets import WatchedSecrets, secrets_in
 from fleetctl.cli.logs import set_up_logging
 from fleetctl.cli.options import LoginOptions, RunOptions
+from fleetctl.cli.output import choose_format
+from fleetctl.cli.rollout import Plan, RolloutOptions, make_plan
 from fleetctl.cli.secrets import given_secrets
 from fleetctl.cli.state import seen_host_keys_file, state_directory
 from fleetctl.cli.terminal import Terminal
@@ -28,6 +34,10 @@ from fleetctl.model.events import Notice
 from fleetctl.model.host import Host
 from fleetctl.model.operation import Operation
 from fleetctl.model.run import Assignment, Limits, Run
+from fleetctl.model.secret import Secret
+
+if TYPE_CHECKING:
+    from fleetctl.wiring.expect import SecretUse
 
 #: Descriptors fleetctl needs besides one per host in flight.
 SPARE_FILES = 40
@@ -45,6 +55,10 @@ def perform(
     options: RunOptions,
     auto_format: wiring.Format,
     remote_exit_status: bool = False,
+    become: BecomeOptions | None = None,
+    uses: Sequence[SecretUse] = (),
+    rollout: RolloutOptions | None = None,
+    limit: str | None = None,
 ) -> int:
     """
     Run the operation on the hosts and show the results.
@@ -52,14 +66,21 @@ def perform(
     Args:
         pattern: The word of the command line that named the hosts.
         auto_format: What ``--format auto`` means for this command now.
+        become: Whom to become on the hosts; None for a command that becomes nobody.
+        uses: The secrets that the operation will ask for.
+        rollout: In which order and steps; None for a command that changes nothing.
+        limit: What narrowed the pattern down; hosts it names are named as well.
 
     Returns:
         The exit code.
 
     Raises:
-        UsageError: A secret cannot be had; nobody was contacted.
+        UsageError: A secret cannot be had, or it was not meant so; nobody was contacted.
     """
-    set_up_logging(options.verbose, debug=options.debug, stderr=sys.stderr)
+    plan = make_plan(rollout, hosts) if rollout is not None else Plan()
+    if rollout is not None:
+        confirm(hosts, [pattern] if limit is None else [pattern, limit], yes=rollout.yes)
+    assignments = _assign(operation, hosts, become)
     terminal = Terminal()
     secrets = given_secrets(
         login,
@@ -68,29 +89,55 @@ def perform(
         targets={host.name for host in hosts},
         environ=os.environ,
         warn=_warn,
+        become=become,
+        uses=uses,
     )
-    format_ = auto_format if options.format == "auto" else options.format
+    known = invocation.known_secrets
+    known.update(secrets.known(), *(secrets_in(host.vars) for host in hosts))
+    redactor = wiring.make_redactor(known)
+
+    def learn(secret: Secret) -> None:
+        known.add(secret)
+        redactor.add(secret)
+
+    format_ = choose_format(options.format, auto_format, compare=options.compare)
     screen = wiring.Screen(
         wiring.View(
             format=format_,
             color=options.color,
-            progress=not options.verbose,  # log records do not know of a line to go round
+            # Log records do not know of a drawing to go round.
+            progress=not (options.verbose or options.no_progress),
             argv=invocation.argv,
             pattern=pattern,
             remote_exit_status=remote_exit_status,
             details=bool(options.verbose),
+            compare=options.compare,
+            output_dir=options.output_dir,
         ),
         stdout=sys.stdout,
         stderr=sys.stderr,
         environ=os.environ,
         is_asking=lambda: terminal.is_asking,
+        redactor=redactor,
+    )
+    set_up_logging(
+        options.verbose,
+        debug=options.debug,
+        stderr=screen.outlets.stderr,
+        redact=redactor.text,
     )
     terminal.before_question = screen.erase
     run = Run(
         id=make_run_id(datetime.now(UTC), os.urandom(2)),
         label=options.label or render_label(invocation.argv),
-        assignments=[Assignment(host, operation) for host in hosts],
-        limits=Limits(forks=fit_open_files(options.forks, hosts), retries=options.retries),
+        assignments=assignments,
+        limits=Limits(
+            forks=fit_open_files(options.forks, hosts),
+            retries=options.retries,
+            total_timeout_s=plan.total_timeout_s,
+            max_down=plan.max_down,
+        ),
+        rollout=plan.rollout,
     )
 
     def warn(message: str) -> None:
@@ -100,16 +147,36 @@ def perform(
 
     async def main() -> int:
         async with open_engine(
-            secrets=secrets,
+            secrets=WatchedSecrets(secrets, learn),
             ask_host_key=_host_key_prompt(hosts, terminal),
             warn=warn,
-            live_output=format_ in wiring.LIVE_FORMATS,
+            live_output=screen.wants_live_output,
             login_keys=state_directory(os.environ) / "login-keys",
             seen_host_keys=seen_host_keys_file(os.environ),
+            in_batches=run.rollout is not None,
+            gate=plan.gate,
         ) as engine:
-            return await Drive(engine, screen, fold=wiring.fold).execute(run)
+            drive = Drive(engine, screen, fold=wiring.fold, writing=screen.outlets)
+            return await drive.execute(run)
 
     return wiring.run_loop(main)
+
+
+def _assign(
+    operation: Operation, hosts: Sequence[Host], become: BecomeOptions | None
+) -> list[Assignment]:
+    if become is None:
+        return [Assignment(host, operation) for host in hosts]
+    return wiring.assign(
+        operation,
+        hosts,
+        become=become.become,
+        user=become.become_user,
+        method=become.become_method,
+        exe=become.become_exe,
+        flags=become.become_flags,
+        given=become.given(),
+    )
 
 
 def make_run_id(now: datetime, random: bytes) -> str:

@@ -10,10 +10,11 @@ import getpass
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from fleetctl.cli.become import BecomeOptions
 from fleetctl.cli.options import LoginOptions
 from fleetctl.cli.terminal import Person, Terminal
 from fleetctl.model.challenge import Challenge, Prompt
-from fleetctl.model.errors import UsageError
+from fleetctl.model.errors import FleetError, UsageError
 from fleetctl.model.host import Host
 from fleetctl.model.secret import Secret
 from fleetctl.wiring import one_visible_line, visible_text
@@ -21,6 +22,7 @@ from fleetctl.wiring import one_visible_line, visible_text
 if TYPE_CHECKING:
     from fleetctl.secrets.reader import SecretReader
     from fleetctl.secrets.source import PromptRule, SecretSource
+    from fleetctl.wiring.expect import SecretUse
 
 #: Host variables that hold the login password. Source: Ansible's documentation.
 PASSWORD_VARIABLES = ("ansible_password", "ansible_ssh_pass", "ansible_ssh_password")
@@ -38,7 +40,10 @@ class GivenSecrets:
         person: Who is asked.
         password: Where the login password comes from, before the variables of the host.
         passphrase: Where the passphrase of all identity files comes from.
+        become: Where the password comes from with which to become another user, before the
+            variables of the host. Only the targets get it.
         rules: Answers to questions of hosts, the first that fits.
+        sources: What the sources are that operations name, by their text.
         is_for_one_host: A person looks at this one host and may be asked whatever it asks.
         targets: Names of the hosts that the login password is for; None for all. A gateway on the
             way to them is another machine: it never gets it.
@@ -51,7 +56,9 @@ class GivenSecrets:
         *,
         password: SecretSource | None = None,
         passphrase: SecretSource | None = None,
+        become: SecretSource | None = None,
         rules: Sequence[PromptRule] = (),
+        sources: Mapping[str, SecretSource] | None = None,
         is_for_one_host: bool = False,
         targets: Collection[str] | None = None,
         asks_for_gateways: bool = False,
@@ -59,7 +66,9 @@ class GivenSecrets:
         self._person = person
         self._password = password
         self._passphrase = passphrase
+        self._become = become
         self._rules = rules
+        self._sources = sources or {}
         self._is_for_one_host = is_for_one_host
         self._targets = targets
         self._asks_for_gateways = asks_for_gateways
@@ -72,6 +81,12 @@ class GivenSecrets:
 
             self._made_reader = SecretReader(lambda text: self._person.ask(text, echo=False))
         return self._made_reader
+
+    def known(self) -> list[Secret]:
+        """Return the secrets that are known before anybody asks."""
+        rules = (rule.source for rule in self._rules)
+        given = (self._password, self._passphrase, self._become, *rules, *self._sources.values())
+        return [source for source in given if isinstance(source, Secret)]
 
     async def password(self, host: Host, user: str) -> Secret | None:
         """
@@ -143,13 +158,44 @@ class GivenSecrets:
         return found
 
     async def become_password(self, host: Host, user: str) -> Secret | None:
-        """Return the password to become another user on the host: its own variable, or None."""
-        return _variable(host, BECOME_PASSWORD_VARIABLES)
+        """
+        Return the password to become another user: of the command line, else the host's own, or
+        None.
+
+        Raises:
+            FleetError: ``become.unavailable``: the program that knows it failed.
+        """
+        if self._targets is not None and host.name not in self._targets:
+            return None
+        if self._become is None:
+            return _variable(host, BECOME_PASSWORD_VARIABLES)
+        tokens = _tokens(host, host.settings.user or user)
+        try:
+            return await self._reader.read(
+                self._become, question="become password: ", tokens=tokens
+            )
+        except FleetError as error:
+            failure = error.failure
+            raise FleetError("become.unavailable", failure.message, hint=failure.hint) from None
 
     async def secret(self, host: Host, source: str) -> Secret | None:
-        """Return a secret of the host that an operation names: ``var:NAME``."""
+        """
+        Return a secret that an operation names: of the host with ``var:NAME``, or one of the
+        sources that were made ready for it.
+
+        Raises:
+            FleetError: ``auth.no_method``: the program that knows it failed.
+        """
         kind, _, name = source.partition(":")
-        return _variable(host, (name,)) if kind == "var" else None
+        if kind == "var":
+            value = host.vars.get(name)
+            is_number = isinstance(value, int) and not isinstance(value, bool)
+            return Secret(str(value)) if is_number else _variable(host, (name,))
+        known = self._sources.get(source)
+        if known is None:
+            return None
+        tokens = _tokens(host, host.settings.user or getpass.getuser())
+        return await self._reader.read(known, question=f"{source}: ", tokens=tokens)
 
     def _rule_for(self, prompt: Prompt, challenge: Challenge) -> PromptRule | None:
         if challenge.attempt > 0:
@@ -170,15 +216,19 @@ def given_secrets(
     targets: Collection[str],
     environ: Mapping[str, str],
     warn: Callable[[str], None],
+    become: BecomeOptions | None = None,
+    uses: Sequence[SecretUse] = (),
 ) -> GivenSecrets:
     """
-    Return what the command line says about secrets; asks for the password of ``-k`` at once.
+    Return what the command line says about secrets; asks for the passwords of ``-k`` and ``-K`` at
+    once.
 
     Args:
         is_for_one_host: One host was chosen and somebody looks at it.
         targets: Names of the hosts that were chosen.
         environ: Where ``env:NAME`` is looked up.
         warn: Told about files that others can read.
+        uses: The secrets that the operation names.
 
     Raises:
         UsageError: A secret cannot be had; nobody was contacted.
@@ -186,6 +236,13 @@ def given_secrets(
     if login.ask_pass and login.password_file is not None:
         raise UsageError(
             "--ask-pass and --password-file cannot be combined",
+            hint="one of them says where the password is",
+        )
+
+    become = become or BecomeOptions()
+    if become.ask_become_pass and become.become_password_file is not None:
+        raise UsageError(
+            "--ask-become-pass and --become-password-file cannot be combined",
             hint="one of them says where the password is",
         )
 
@@ -198,13 +255,20 @@ def given_secrets(
             return parse_source(text, where=option, environ=environ, warn=warn)
         return read_secret_file(text, option=option, warn=warn)
 
+    password = (
+        _ask_password(terminal)
+        if login.ask_pass
+        else source(login.password_file, "--password-file")
+    )
     return GivenSecrets(
         terminal,
-        password=_ask_password(terminal)
-        if login.ask_pass
-        else source(login.password_file, "--password-file"),
+        password=password,
+        become=_ask_become_password(terminal, password if login.ask_pass else None)
+        if become.ask_become_pass
+        else source(become.become_password_file, "--become-password-file"),
         passphrase=source(login.identity_passphrase_file, "--identity-passphrase-file"),
         rules=_read_rules(login.prompt, environ, warn),
+        sources=_read_uses(uses, terminal, environ, warn),
         is_for_one_host=is_for_one_host,
         targets=targets,
         asks_for_gateways=login.ask_pass,
@@ -221,18 +285,49 @@ def _read_rules(
     return [parse_prompt_rule(text, environ=environ, warn=warn) for text in texts]
 
 
+def _read_uses(
+    uses: Sequence[SecretUse],
+    terminal: Terminal,
+    environ: Mapping[str, str],
+    warn: Callable[[str], None],
+) -> Mapping[str, SecretSource]:
+    if not uses:
+        return {}
+    from fleetctl.cli.operation_secrets import read_secret_uses
+
+    return read_secret_uses(uses, terminal, environ=environ, warn=warn)
+
+
 def _ask_password(terminal: Terminal) -> Secret:
-    if not terminal.is_there:
-        raise UsageError(
-            "--ask-pass: there is no terminal to ask on", hint="give --password-file FILE"
-        )
-    try:
-        answer = getpass.getpass("login password: ")
-    except EOFError:
-        answer = ""
+    answer = _ask(terminal, "login password: ", option="--ask-pass", file="--password-file")
     if not answer:
         raise UsageError("--ask-pass: no password was given")
     return Secret(answer)
+
+
+def _ask_become_password(terminal: Terminal, login: SecretSource | None) -> SecretSource:
+    """Ask for it; where the login password was asked for, nothing stands for the same."""
+    same = "" if login is None else " (empty for the login password)"
+    answer = _ask(
+        terminal,
+        f"become password{same}: ",
+        option="--ask-become-pass",
+        file="--become-password-file",
+    )
+    if answer:
+        return Secret(answer)
+    if login is None:
+        raise UsageError("--ask-become-pass: no password was given")
+    return login
+
+
+def _ask(terminal: Terminal, question: str, *, option: str, file: str) -> str:
+    if not terminal.is_there:
+        raise UsageError(f"{option}: there is no terminal to ask on", hint=f"give {file} FILE")
+    try:
+        return getpass.getpass(question)
+    except EOFError:
+        return ""
 
 
 def _variable(host: Host, names: Sequence[str]) -> Secret | None:

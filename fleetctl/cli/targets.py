@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: Keywords whose words are told apart by whoever reads ssh_config.
+_WHOLE_LINES = frozenset({"dynamicforward", "localforward", "proxycommand", "remoteforward"})
+
 IsTrusted = Callable[[Path, bytes], bool]
 Override = tuple[str, tuple[str, ...], str]
 
@@ -250,7 +253,7 @@ def parse_option(text: str) -> tuple[str, tuple[str, ...]]:
     keyword, value = stripped[:end], stripped[end:].strip().removeprefix("=").strip()
     if not keyword or not value:
         raise ValueError(f'KEY=VALUE is expected, not "{text}"')
-    if keyword.lower() == "proxycommand":
+    if keyword.lower() in _WHOLE_LINES:
         return keyword, (value,)  # the rest of the line, quotes included
     return keyword, split_words(value)
 

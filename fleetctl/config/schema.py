@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from fleetctl.config.read import Entries, Entry, Scalar
 from fleetctl.model.errors import Problem
-from fleetctl.model.settings import parse_size_bytes, parse_time_s
+from fleetctl.model.setting_values import parse_size_bytes, parse_time_s
 
 
 def _list_of_words(value: object) -> object:
@@ -55,7 +55,9 @@ class SettingsFile(BaseModel):
     confirm_above: Annotated[int, Field(ge=1)] = 100
     connect_timeout: _Seconds = 10.0
     forks: Annotated[int, Field(ge=1)] = 100
-    format: Literal["auto", "stream", "gather", "oneline", "json", "ndjson"] = "auto"
+    format: Literal[
+        "auto", "stream", "gather", "oneline", "table", "csv", "junit", "json", "ndjson"
+    ] = "auto"
     history: bool = True
     inventory: _Words = []
     label: str = ""

@@ -34,7 +34,7 @@ LAST_WORD_S = 5.0
 #: Until the second look whether anybody is left in the group; each further wait is twice as long.
 _FIRST_LOOK_S = 0.005
 
-OutputCallback = Callable[[Stream, bytes], None]
+OutputCallback = Callable[[Stream, bytes], "asyncio.Future[None] | None"]
 
 
 class Execution:
@@ -43,7 +43,8 @@ class Execution:
 
     Args:
         max_output_bytes: Kept of each stream.
-        on_output: Told every piece of output; what it raises comes out of whoever waits.
+        on_output: Told every piece of output; what it raises comes out of whoever waits. While a
+            future that it returned is not done, no more is read than fits into memory meanwhile.
         started: When it was about to be started, by `time.monotonic`.
     """
 
@@ -61,6 +62,7 @@ class Execution:
             "stdout": Collector(max_output_bytes),
             "stderr": Collector(max_output_bytes),
         }
+        self._room: asyncio.Future[None] | None = None
         self._started = started
         self._loop = asyncio.get_running_loop()
 
@@ -111,6 +113,12 @@ class Execution:
         last = self._loop.time() + (0 if has_heard_all else MAX_DRAIN_S)
         last = last if deadline is None else min(last, deadline)
         while process.has_output and (now := self._loop.time()) < last:
+            if self._is_held():
+                if not await self._until(lambda: not self._is_held(), deadline):
+                    break
+                last += self._loop.time() - now
+                last = last if deadline is None else min(last, deadline)
+                continue
             if not await self._until(self._hears_more(), min(now + DRAIN_S, last)):
                 break
         self._take_rest()
@@ -212,16 +220,26 @@ class Execution:
     def _take_rest(self) -> None:
         """Take what was written and not read yet: a loop may tell the time before it reads."""
         self._process.read_rest()
+        self._room = None
         self._deliver()
 
+    def _is_held(self) -> bool:
+        """Whether whoever is told the output cannot take more now."""
+        return self._room is not None and not self._room.done()
+
     def _deliver(self) -> None:
+        if self._is_held():
+            return
         for stream, data in self._process.take():
             self._keep(stream, data)
 
     def _keep(self, stream: Stream, data: bytes) -> None:
         self._collectors[stream].add(data)
         if self._on_output is not None:
-            self._on_output(stream, data)
+            room = self._on_output(stream, data)
+            if room is not None and room is not self._room:
+                self._room = room
+                room.add_done_callback(lambda _: self._process.wake())
 
 
 def _shorten(limit: asyncio.Timeout, deadline: float) -> None:

@@ -74,6 +74,10 @@ class Process:
         await self._changed.wait()
         self._changed.clear()
 
+    def wake(self) -> None:
+        """Have who waits for a change look again."""
+        self._changed.set()
+
     def take(self) -> list[tuple[Stream, bytes]]:
         """Return the output that came since the last time, in order."""
         arrived = list(self._arrived)

@@ -27,8 +27,8 @@ TERM_GRACE_S = 0.3
 #: From KILL to giving up. KILL cannot be caught: who is still there is stuck in the kernel, or on a
 #: machine that is too busy.
 KILL_GRACE_S = 0.2
-#: A host whose shell has not answered by then is asked by ``signal`` requests as well. Late: a shell
-#: that comes after them finds the command gone, and what it had started orphaned.
+#: A host whose shell has not answered by then is asked by ``signal`` requests as well. Late: a
+#: shell that comes after them finds the command gone, and what it had started orphaned.
 SHELL_HASTE_S = 1.2
 #: For the last output of a command that has ended.
 LAST_OUTPUT_S = 0.1

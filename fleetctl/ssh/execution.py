@@ -177,12 +177,11 @@ def _eof_after_answer(session: Session, on_output: OutputCallback | None) -> Out
     """End the input of a subsystem when it has answered: sftp-server forgets its answer else."""
     is_first = True
 
-    def pass_on(stream: Stream, data: bytes) -> None:
+    def pass_on(stream: Stream, data: bytes) -> asyncio.Future[None] | None:
         nonlocal is_first
         if is_first:
             is_first = False
             session.channel.write_eof()
-        if on_output is not None:
-            on_output(stream, data)
+        return on_output(stream, data) if on_output is not None else None
 
     return pass_on

@@ -29,7 +29,7 @@ MAX_SIGNAL_NAME_BYTES = 32
 #: Before the name of a variable, among the requests that wait for an answer.
 _ENV = "env "
 
-OutputCallback = Callable[[StreamName, bytes], None]
+OutputCallback = Callable[[StreamName, bytes], "asyncio.Future[None] | None"]
 
 
 class Session:
@@ -85,7 +85,10 @@ class Session:
         """Collect these bytes as output."""
         (self._stdout if stream == "stdout" else self._stderr).add(data)
         if self._on_output is not None:
-            self._on_output(stream, data)
+            room = self._on_output(stream, data)
+            if room is not None and not self._is_paused:
+                self.pause_reading()
+                room.add_done_callback(lambda _: self.resume_reading())
 
     def pause_reading(self) -> None:
         """Stop giving the host window; nothing is waited for in vain meanwhile."""

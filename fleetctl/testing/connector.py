@@ -7,14 +7,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from fleetctl.model.errors import FleetError
-from fleetctl.model.events import Stream
 from fleetctl.model.host import Host
 from fleetctl.model.operation import ExecRequest
+from fleetctl.model.ports import OutputListener
 from fleetctl.model.result import ExecResult
 from fleetctl.model.trace import Trace
 from fleetctl.testing.answers import FACTS, Answer, Matcher, exited, find_answer
@@ -148,7 +148,7 @@ class ScriptedLink:
         self,
         request: ExecRequest,
         trace: Trace,
-        on_output: Callable[[Stream, bytes], None] | None,
+        on_output: OutputListener | None,
     ) -> ExecResult:
         """Do what the script says; the command is received between ``session`` and ``command``."""
         if not self.is_open:

@@ -5,6 +5,7 @@ Everything is imported where it is needed, so that a command pays only for what 
 behaviour of its own beyond choosing: which inventory, which sinks, which engine.
 """
 
+from fleetctl.wiring.become import assign
 from fleetctl.wiring.deeds import demands_in
 from fleetctl.wiring.hosts import (
     Selection,
@@ -12,13 +13,23 @@ from fleetctl.wiring.hosts import (
     find_hosts,
     is_safe_user,
     is_this_machine,
+    names_in,
     split_words,
 )
 from fleetctl.wiring.labs import lab_status, start_lab, stop_lab
-from fleetctl.wiring.operations import make_command, make_doctor, make_ping
+from fleetctl.wiring.operations import (
+    check_script,
+    make_command,
+    make_conditions,
+    make_connect,
+    make_doctor,
+    make_ping,
+    make_script,
+    make_shell,
+)
 from fleetctl.wiring.run import open_engine, run_loop
 from fleetctl.wiring.screen import LIVE_FORMATS, ColorChoice, Format, Screen, View
-from fleetctl.wiring.words import fold, one_visible_line, visible_text
+from fleetctl.wiring.words import fold, make_redactor, one_visible_line, visible_text
 
 __all__ = [
     "LIVE_FORMATS",
@@ -27,6 +38,8 @@ __all__ = [
     "Screen",
     "Selection",
     "View",
+    "assign",
+    "check_script",
     "demands_in",
     "dump_settings",
     "find_hosts",
@@ -35,8 +48,14 @@ __all__ = [
     "is_this_machine",
     "lab_status",
     "make_command",
+    "make_conditions",
+    "make_connect",
     "make_doctor",
     "make_ping",
+    "make_redactor",
+    "make_script",
+    "make_shell",
+    "names_in",
     "one_visible_line",
     "open_engine",
     "run_loop",

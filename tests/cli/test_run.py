@@ -43,8 +43,8 @@ def test_gather_shows_equal_output_once(web):
     assert done.code == 1
     rule = "-" * 15
     assert done.out == (
-        f"{rule}\nweb[01,03] (2)\n{rule}\n  same\n"
-        f"{rule}\nweb02: exit status 3\n{rule}\n  same\n  more\n"
+        f"{rule}\nweb[01,03] (2) [class 1]\n{rule}\n  same\n"
+        f"{rule}\nweb02: exit status 3 [class 2]\n{rule}\n  same\n  more\n"
     )
     assert "exec.nonzero  web02: exit status 3" in done.err
     assert "rerun the failed: fleetctl run" in done.err

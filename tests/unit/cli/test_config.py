@@ -169,3 +169,13 @@ def test_colour_marks_defaults_only_on_a_terminal(typed):
     What is piped has no escape sequences.
     """
     assert "\x1b" not in typed("config", "web1")
+
+
+def test_variables_are_shown_as_ssh_config_has_them(typed):
+    """
+    Those that are set with their values, and those to be sent with their patterns.
+    """
+    shown = rows(typed("config", "web1", "-o", "SetEnv=A=1", "-o", "SendEnv=LC_* B"))
+    assert [part.strip() for part in shown["SetEnv"]] == ["A=1", "-o"]
+    assert [part.strip() for part in shown["SendEnv"]] == ["LC_* B", "-o"]
+    assert rows(typed("config", "web1"))["SetEnv"][0].strip() == "-"

@@ -77,7 +77,7 @@ def test_format_of_the_settings_is_used(project, capsys):
     """
     write("format: json\ninventory: 'a,'\n")
     run_of("all")
-    assert capsys.readouterr().out.startswith('{"run":')
+    assert capsys.readouterr().out.startswith('{"hosts":')
     assert fleetctl("hosts", "all") == 0
     assert capsys.readouterr().out == "a\n"
 

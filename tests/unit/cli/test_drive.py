@@ -5,6 +5,7 @@ What interrupts a run: signals, and a reader of stdout who leaves.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -191,6 +192,115 @@ def test_a_reader_who_leaves_stops_the_run_but_not_what_runs():
     assert screen.of_kind(RunFinished)[0].interrupted_by is None
 
 
+class SlowWriting:
+    """
+    Output that has room when a test says so.
+
+    Attributes:
+        open: Set while there is room.
+        lost: What is given up.
+    """
+
+    def __init__(self, *, lost=0):
+        self.open = asyncio.Event()
+        self.lost = lost
+        self.waited = 0
+
+    @property
+    def has_room(self):
+        return self.open.is_set()
+
+    async def room(self):
+        self.waited += 1
+        await self.open.wait()
+
+    async def drained(self):
+        await self.open.wait()
+
+    def give_up(self):
+        return self.lost
+
+    def watched(self):
+        return contextlib.nullcontext()
+
+
+def drive_into(engine, screen, writing, meanwhile):
+    """Drive a run whose output is slow; return the exit code."""
+
+    async def main():
+        run = asyncio.ensure_future(Drive(engine, screen, fold=fold, writing=writing).execute(RUN))
+        await meanwhile()
+        return await run
+
+    return run_loop(main, choice="asyncio")
+
+
+async def settled():
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+def test_F53_no_event_is_taken_while_there_is_no_room():
+    """
+    F53: the engine is asked for the next event when the output has gone, and not before.
+    """
+    screen, writing = RecordingScreen(), SlowWriting()
+
+    async def meanwhile():
+        await settled()
+        assert len(screen.events) == 1
+        writing.open.set()
+
+    assert drive_into(FakeEngine(), screen, writing, meanwhile) == 42
+    assert len(screen.of_kind(HostFinished)) == 3
+    assert writing.waited == 1
+
+
+def test_F74_a_run_that_is_to_end_waits_for_no_reader(monkeypatch):
+    """
+    F74: after SIGTERM the rest is shown, its writing given up after a while, and that is said.
+    """
+    monkeypatch.setattr("fleetctl.cli.drive.LAST_WRITE_S", 0.01)
+    screen, writing = RecordingScreen(), SlowWriting(lost=77)
+
+    async def meanwhile():
+        await settled()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    engine = FakeEngine()
+    assert drive_into(engine, screen, writing, meanwhile) == 42
+    assert engine.asked == ["cancel"]
+    assert screen.of_kind(RunFinished)[0].interrupted_by == "TERM"
+    assert len(screen.of_kind(HostFinished)) == 3
+    assert "77 bytes were not written" in screen.of_kind(Notice)[-1].message
+
+
+def test_interrupt_while_the_rest_is_written():
+    """
+    After the run the first Ctrl-C says what is waited for; the output still goes out.
+    """
+    writing = SlowWriting()
+
+    class Filling(RecordingScreen):
+        def close(self):
+            super().close()
+            writing.open.clear()
+
+    screen = Filling()
+
+    async def meanwhile():
+        writing.open.set()
+        await settled()
+        assert screen.closed
+        os.kill(os.getpid(), signal.SIGINT)
+        await settled()
+        writing.open.set()
+
+    assert drive_into(FakeEngine(), screen, writing, meanwhile) == 42
+    (notice,) = screen.of_kind(Notice)
+    assert notice.kind == "run.writing"
+
+
 def test_stdout_closed_during_a_run(monkeypatch, capsys):
     """
     The whole command ends with 141 and without a word about pipes (F54).
@@ -209,7 +319,7 @@ def test_stdout_closed_during_a_run(monkeypatch, capsys):
             return False
 
         def fileno(self):
-            return os.open(os.devnull, os.O_WRONLY)
+            raise OSError
 
     monkeypatch.setattr(sys, "stdout", Gone())
     monkeypatch.setattr("os.dup2", lambda *_: None)

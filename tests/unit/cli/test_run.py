@@ -13,6 +13,7 @@ import pytest
 
 from fleetctl.cli.perform import make_run_id, render_label
 from fleetctl.commands.command import Command
+from fleetctl.commands.conditions import Conditions
 from fleetctl.commands.ping import Ping
 from fleetctl.model.operation import DEFAULT_MAX_OUTPUT_BYTES
 from fleetctl.model.run import Limits
@@ -56,6 +57,7 @@ def test_options_reach_the_operation_and_the_limits(tmp_path):
     code = run(
         *("all", "-f", "7", "--retries", "2", "--timeout", "1m30s", "--max-output", "64K"),
         *("--stdin", str(tmp_path / "input"), "--env", "A=1", "--env", "B=x=y", "--pty"),
+        *("--cwd", "~/src", "--umask", "027", "--nice", "-3"),
         *("--label", "nightly", "--", "make", "it so"),
         engine=engine,
     )
@@ -64,9 +66,9 @@ def test_options_reach_the_operation_and_the_limits(tmp_path):
     assert made.label == "nightly"
     assert (made.limits.forks, made.limits.retries) == (7, 2)
     assert engine.operations["web2"] == Command(
-        "make 'it so'",
+        words=("make", "it so"),
         stdin=b"\x00lines\n",
-        env={"A": "1", "B": "x=y"},
+        conditions=Conditions({"A": "1", "B": "x=y"}, "~/src", 0o027, -3),
         timeout_s=90.0,
         max_output_bytes=65536,
         pty=True,
@@ -94,7 +96,7 @@ def test_words_behind_the_dashes_are_not_ours():
     Options behind -- go to the command, even those we have as well, and so do further dashes.
     """
     command = operation("web1", "--", "ls", "-l", "--format", "json", "--", "-x")
-    assert command.line == "ls -l --format json -- -x"
+    assert command.words == ("ls", "-l", "--format", "json", "--", "-x")
 
 
 def test_options_may_stand_before_the_pattern():
@@ -165,6 +167,26 @@ def test_a_bad_variable_is_refused(name, capsys):
     assert run("all", "--env", name, "--", "x", engine=FakeEngine()) == 2
     err = capsys.readouterr().err
     assert f'--env: NAME=VALUE is expected, not "{name}"' in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--umask", "9"), 'an octal number such as 027 is expected, not "9"'),
+        (("--umask", "1777"), "an octal number such as 027"),
+        (("--nice", "20"), "20 is not in the range -20<=x<=19"),
+        (("--nice", "5x"), "'5x' is not a valid integer"),
+        (("--cwd", ""), 'a folder is expected, not ""'),
+    ],
+)
+def test_conditions_are_checked_before_anybody_is_contacted(words, said, capsys):
+    """
+    --umask, --nice and --cwd take what a host can make sense of.
+    """
+    engine = FakeEngine()
+    assert run("all", *words, "--", "x", engine=engine) == 2
+    assert said in capsys.readouterr().err
+    assert engine.runs == []
 
 
 def test_a_missing_stdin_file_is_an_error_before_anybody_is_contacted(tmp_path, capsys):

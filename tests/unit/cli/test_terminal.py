@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import os
 import termios
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -16,6 +17,7 @@ from fleetctl.cli.hostkey import HostKeyPrompt, render_question
 from fleetctl.cli.terminal import Terminal
 from fleetctl.model.host import Host
 from fleetctl.ssh.loop import run_loop
+from tests.support.patience import PATIENCE_S
 
 
 @contextmanager
@@ -37,6 +39,15 @@ def shown_on(master):
         return ""
 
 
+def shown_until(master, text):
+    """Return what is shown once the text is: a terminal passes on what was written in its time."""
+    shown, until = "", time.monotonic() + PATIENCE_S
+    while text not in shown and time.monotonic() < until:
+        shown += shown_on(master)
+        time.sleep(0.01)
+    return shown
+
+
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 def test_a_line_is_read_without_its_end(loop):
     """
@@ -46,7 +57,7 @@ def test_a_line_is_read_without_its_end(loop):
         os.write(master, b"yes please\n")
         answer = run_loop(lambda: Terminal(path).ask("really? "), choice=loop)
         assert answer == "yes please"
-        assert "really? " in shown_on(master)
+        assert "really? " in shown_until(master, "really? ")
 
 
 def test_what_is_typed_in_secret_is_not_shown():
