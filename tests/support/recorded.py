@@ -171,9 +171,8 @@ class Place:
         run = make_run(run_id, [*(result.host for result in results), *others], label=label)
         recorder = self.recorder(retention)
         await recorder.start(run, facts)
-        for result in results:
-            if result.ran != "no":
-                await recorder.starting(result.host)
+        ran = [result.host for result in results if result.ran != "no"]
+        await asyncio.gather(*map(recorder.starting, ran))
         await recorder.record([*finished(results), over(run, results)])
         await recorder.finish(0)
         return recorder
