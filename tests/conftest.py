@@ -13,6 +13,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from fleetctl.ssh.loop import run_loop
 from tests.support.accounts import Accounts, make_accounts_directory
 from tests.support.fleet import Fleet, make_fleet_directory
 from tests.support.leaks import Snapshot, settle
@@ -47,7 +48,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+async def _nothing() -> None:
+    """Run on a loop once."""
+
+
 def pytest_configure() -> None:
+    # libuv makes a pipe for signals when the first loop runs, and keeps it: no test left that.
+    run_loop(_nothing, choice="uvloop")
     # Whoever starts the tests in the background may ignore these; children would inherit that.
     for number, usual in (
         (signal.SIGHUP, signal.SIG_DFL),
