@@ -267,7 +267,8 @@ def tilde(path: str) -> str:
 
 
 _FLAGS = (
-    "BatchMode ClearAllForwardings Compression ExitOnForwardFailure GatewayPorts HashKnownHosts IdentitiesOnly KbdInteractiveAuthentication "
+    "BatchMode ClearAllForwardings Compression ExitOnForwardFailure GatewayPorts HashKnownHosts "
+    "IdentitiesOnly KbdInteractiveAuthentication "
     "NoHostAuthenticationForLocalhost PasswordAuthentication StreamLocalBindUnlink TCPKeepAlive"
 ).split()
 _LISTS = (
