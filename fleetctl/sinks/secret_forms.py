@@ -5,7 +5,6 @@ The ways in which programs write a secret: as it is, encoded, escaped and quoted
 from __future__ import annotations
 
 import base64
-import html
 import json
 import re
 import shlex
@@ -55,6 +54,8 @@ def _texts(value: str) -> Iterator[str]:
         yield text
         yield text.replace("/", "\\/")
     yield repr(value)[1:-1]
+    import html  # which brings a large table; most runs know no secret
+
     yield html.escape(value)
     yield html.escape(value, quote=False)
     yield value.replace("'", "'\\''")

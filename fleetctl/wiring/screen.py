@@ -77,7 +77,6 @@ class Screen:
         from fleetctl.sinks.deliver import Delivery
         from fleetctl.sinks.notices import NoticeSink
         from fleetctl.sinks.outlet import Outlets
-        from fleetctl.sinks.progress import ProgressSink
         from fleetctl.sinks.redact import Redactor
         from fleetctl.sinks.redact_events import RedactedEvents
         from fleetctl.sinks.summary import SummarySink
@@ -94,6 +93,8 @@ class Screen:
         self._tally = Tally()
         self._progress: ProgressSink | None = None
         if view.progress and stderr.isatty() and environ.get("TERM") != "dumb":
+            from fleetctl.sinks.progress import ProgressSink
+
             self._progress = ProgressSink(
                 stderr, clock=monotonic, size=lambda: _size(stderr, environ)
             )
