@@ -16,7 +16,7 @@ from fleetctl.model.errors import FleetError
 from fleetctl.model.operation import ExecRequest
 from fleetctl.model.trace import Trace
 from fleetctl.ssh import ending_hunt as ending_module
-from tests.fleet.ended import assert_gone, ended_as, programs, sleepers, timed_out
+from tests.fleet.ended import assert_gone, programs, sleepers, timed_out
 from tests.support.drive import connected, run_async, until
 from tests.support.patience import PATIENCE_S, SLACK_S, at_some_pace
 
@@ -134,13 +134,23 @@ def test_who_cannot_be_signalled_is_named(accounts, monkeypatch):
     monkeypatch.setattr(ending_module, "KILL_GRACE_S", 0.5)
     host = accounts.host("no-kill", sudoers="nosudo ALL=(root) NOPASSWD: /bin/sh, /usr/bin/sh\n")
     command = """sudo sh -c 'trap "" TERM HUP; sleep 600 & sleep 600; sleep 600' </dev/null"""
-    try:
-        error, left = ended_as(accounts, "nosudo", command, host)
-        assert {"sh", "sleep"} <= set(left)
+
+    async def main(pace):
+        async with connected(accounts.model_host("nosudo", host)) as connection:
+            return await timed_out(connection, command, limit_s=0.5 * pace)
+
+    def check(pace):
+        accounts.end_sessions(host)
+        error = run_async(lambda: main(pace))
+        left = programs(accounts, host)
+        assert {"sh", "sleep"} <= set(left), "sudo had not begun"
         assert error.result is not None
         assert error.result.gone is False
         named = re.findall(r"\d+ \((\w+)\)", error.failure.hint or "")
         assert sorted(named) == left
+
+    try:
+        at_some_pace(check)
     finally:
         accounts.end_sessions(host)
 
