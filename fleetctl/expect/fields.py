@@ -61,12 +61,13 @@ class Fields:
         return tree.text
 
     def flag(self, tree: Tree | None, *, default: bool) -> bool:
-        """Return what yes or no means; the default if nothing is written."""
+        """Return what yes or no means; the default if nothing is written, or neither."""
         if tree is None:
             return default
         word = tree.text.lower() if isinstance(tree, Scalar) and tree.plain else ""
         if word not in _YES | _NO:
             self.complain(tree, "yes or no is expected")
+            return default
         return word in _YES
 
     def number(self, tree: Tree | None, default: int, least: int, most: int) -> int:

@@ -285,3 +285,16 @@ def test_a_file_that_is_not_there(tmp_path):
         UsageError, match=r"none\.yml: it cannot be read: No such file or directory"
     ):
         load_script(str(tmp_path / "none.yml"), lambda _path, _data: True)
+
+
+def test_one_mistake_is_one_problem():
+    """
+    A key that is misspelt is not missing as well, and a value that is no flag is not false.
+    """
+    for text, message in (
+        ("stepps: [{eof: yes}]\n", '"stepps" means nothing in an expect script'),
+        ("steps: [{eof: {timeout: 5}}]\n", "yes or no is expected"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            read_script(text.encode(), "login.yml")
+        assert [problem.message for problem in caught.value.problems] == [message]
