@@ -102,7 +102,7 @@ def test_the_demo_shows_everything_and_leaves_nothing(tmp_path):
     assert done.code == 0, done.err
     for line in (
         "$ fleetctl hosts 'web*' --fold\nweb[01-10]\n",
-        "web[03,07] (2)\n",
+        "web[03,07] (2) [class 2]\n",
         "web05: exit status 1\n",
         '"counts":{"ok":10}}\n',
     ):
