@@ -97,7 +97,7 @@ TOUR = (
         ("run", "web*", "--format", "json", "--", "cat ~/release"),
         0,
         lambda out: json.loads(out)["counts"] == {"ok": HOSTS},
-        shown=lambda out: "... " + out.splitlines()[-1],
+        shown=lambda out: f"... {out.splitlines()[-2]} ...",
     ),
 )
 
