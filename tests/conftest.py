@@ -56,14 +56,11 @@ def pytest_configure() -> None:
     # libuv makes a pipe for signals when the first loop runs, and keeps it: no test left that.
     run_loop(_nothing, choice="uvloop")
     # Whoever starts the tests in the background may ignore these; children would inherit that.
-    for number, usual in (
-        (signal.SIGHUP, signal.SIG_DFL),
-        (signal.SIGINT, signal.default_int_handler),
-        (signal.SIGTERM, signal.SIG_DFL),
-        (signal.SIGCHLD, signal.SIG_DFL),
-    ):
+    # Those that Python itself ignores stay so.
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
         if signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, usual)
+            is_interrupt = number == signal.SIGINT
+            signal.signal(number, signal.default_int_handler if is_interrupt else signal.SIG_DFL)
 
 
 @pytest.hookimpl(tryfirst=True)
