@@ -5,7 +5,6 @@ The operation behind ``fleetctl shell --script``: the login shell of a host, fed
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
 from fleetctl.commands.feeding import PipedScript, PromptedScript, TypedScript
@@ -13,11 +12,11 @@ from fleetctl.commands.judgement import judge
 from fleetctl.commands.no_shell import without_shell
 from fleetctl.commands.prompts import GivenPrompt, OwnPrompt, Prompt
 from fleetctl.commands.proof import make_token
-from fleetctl.expect.transcript import TranscriptWriter, make_folder, transcript_path
+from fleetctl.commands.recording import facts_of, recording
+from fleetctl.commands.refused_env import without_variables
+from fleetctl.expect.transcript import TranscriptWriter
 from fleetctl.model.dialogue import Dialogue
-from fleetctl.model.errors import FleetError, Problem
-from fleetctl.model.failure import Failure, status_of
-from fleetctl.model.host import Host
+from fleetctl.model.errors import Problem
 from fleetctl.model.operation import DEFAULT_MAX_OUTPUT_BYTES, Pty, ShellScript
 from fleetctl.model.remote import Remote
 from fleetctl.model.result import Outcome
@@ -77,7 +76,8 @@ class Shell:
         if check:
             return Outcome(status="skipped")
         data: dict[str, object] = {}
-        with self._recorder(remote.host) as recorder:
+        pty = Pty() if self.pty else None
+        with recording(self.record, remote.host, what=self.name, command=None, pty=pty) as recorder:
             result = None
             dialogue = self._dialogue(recorder)
             try:
@@ -87,12 +87,9 @@ class Shell:
                     recorder.ended(None if result is None else result.exit_status)
         if isinstance(dialogue, PromptedScript):
             data |= dialogue.facts()
-        if recorder is not None:
-            data["transcript"] = str(transcript_path(self.record or "", remote.host.name))
-            if recorder.problem is not None:
-                data["transcript_problem"] = recorder.problem
+        data |= facts_of(self.record, remote.host, recorder)
         outcome = await without_shell(remote, judge(result))
-        return replace(self._told(outcome), data=data)
+        return replace(without_variables(outcome, self.env), data=data)
 
     def _request(self, dialogue: Dialogue | None) -> ShellScript:
         return ShellScript(
@@ -114,37 +111,6 @@ class Shell:
         if self.prompt_regex is not None:
             prompt = GivenPrompt(self.prompt_regex)
         return PromptedScript(lines, prompt, recorder)
-
-    def _told(self, outcome: Outcome) -> Outcome:
-        """Return the outcome, failed if the script lacked a variable it was to have."""
-        refused = outcome.result.refused_env if outcome.result is not None else ()
-        missing = [name for name in self.env if name in refused]
-        if outcome.failure is not None or not missing:
-            return outcome
-        failure = Failure(
-            "exec.refused",
-            f"the script ran without {', '.join(missing)}, which the server did not take",
-            hint="set it in the script, or in AcceptEnv of its sshd_config",
-        )
-        return replace(outcome, status=status_of(failure.kind), failure=failure)
-
-    def _recorder(self, host: Host) -> AbstractContextManager[TranscriptWriter | None]:
-        if self.record is None:
-            return nullcontext()
-        path = transcript_path(self.record, host.name)
-        try:
-            make_folder(self.record)
-            return TranscriptWriter(
-                path,
-                title=f"{self.name} on {host.name}",
-                command=None,
-                pty=Pty() if self.pty else None,
-            )
-        except OSError as error:
-            message = f"the transcript cannot be written: {path}: {error.strerror}"
-            raise FleetError(
-                "expect.failed", message, hint="give --record another folder"
-            ) from None
 
 
 def problems_of_typing(script: bytes) -> list[Problem]:
