@@ -5,8 +5,6 @@ Talking to a program over a session: what is read is not output, what is kept is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 import pytest
 
@@ -16,30 +14,11 @@ from fleetctl.model.operation import ExecRequest, Pty
 from fleetctl.model.trace import Trace
 from tests.support.drive import connected, run_async, run_command
 from tests.support.patience import TEST_LIMIT_S
+from tests.support.saying import Saying, read_until
 
 pytestmark = pytest.mark.fleet
 
 MEBIBYTE = 1024 * 1024
-
-
-@dataclass(frozen=True)
-class Saying:
-    """A dialogue that is one function."""
-
-    say: Callable[[Conversation], Awaitable[None]]
-
-    async def hold(self, conversation: Conversation) -> None:
-        await self.say(conversation)
-
-
-async def read_until(conversation: Conversation, end: bytes) -> bytes:
-    """Return what was written up to these bytes; nothing of it becomes output."""
-    seen = b""
-    while not seen.endswith(end):
-        piece = await conversation.read()
-        assert piece is not None, f"it ended after {seen!r}"
-        seen += piece[1]
-    return seen
 
 
 def test_a_question_is_answered_and_only_the_rest_is_output(host, loop):

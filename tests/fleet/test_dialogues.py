@@ -6,9 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 
 import paramiko
@@ -19,30 +17,12 @@ from fleetctl.model.errors import FleetError
 from fleetctl.model.operation import Pty
 from tests.support.drive import connected, failed_command, run_async, run_command, until
 from tests.support.patience import PATIENCE_S
+from tests.support.saying import Saying, read_until
 from tests.support.server import Login, scripted_server
 
 pytestmark = pytest.mark.fleet
 
 MEBIBYTE = 1024 * 1024
-
-
-@dataclass(frozen=True)
-class Saying:
-    """A dialogue that is one function."""
-
-    say: Callable[[Conversation], Awaitable[None]]
-
-    async def hold(self, conversation: Conversation) -> None:
-        await self.say(conversation)
-
-
-async def read_until(conversation: Conversation, end: bytes) -> bytes:
-    seen = b""
-    while not seen.endswith(end):
-        piece = await conversation.read()
-        assert piece is not None, f"it ended after {seen!r}"
-        seen += piece[1]
-    return seen
 
 
 # -- input

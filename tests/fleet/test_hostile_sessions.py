@@ -5,8 +5,6 @@ Servers that lie about a session that is open: answers nobody asked for, ends in
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 import paramiko
 import pytest
@@ -26,19 +24,10 @@ from fleetctl.ssh import opening as opening_module
 from fleetctl.ssh.loop_transport import LoopTransport
 from fleetctl.ssh.session import Session
 from tests.support.drive import connected, run_async, until
+from tests.support.saying import Saying, read_until
 from tests.support.server import Login, scripted_server
 
 pytestmark = pytest.mark.fleet
-
-
-@dataclass(frozen=True)
-class Saying:
-    """A dialogue that is one function."""
-
-    say: Callable[[Conversation], Awaitable[None]]
-
-    async def hold(self, conversation: Conversation) -> None:
-        await self.say(conversation)
 
 
 def message(kind: bytes, channel: paramiko.Channel, *fields: object) -> paramiko.Message:
@@ -51,15 +40,6 @@ def message(kind: bytes, channel: paramiko.Channel, *fields: object) -> paramiko
 
 def send(channel: paramiko.Channel, kind: bytes, *fields: object) -> None:
     channel.get_transport()._send_user_message(message(kind, channel, *fields))
-
-
-async def read_until(conversation: Conversation, end: bytes) -> bytes:
-    seen = b""
-    while not seen.endswith(end):
-        piece = await conversation.read()
-        assert piece is not None, f"it ended after {seen!r}"
-        seen += piece[1]
-    return seen
 
 
 # -- what happens before the program was asked for
