@@ -4,10 +4,10 @@ What a command is given besides its own words. Kept light: ``fleetctl --help`` i
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,6 +72,25 @@ class OpenEngine(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Repeat:
+    """
+    The recorded run that is done again.
+
+    Attributes:
+        how: ``rerun`` does hosts once more, ``resume`` those that are left.
+        run_id: Of the recorded run.
+        label: What to call the new one, if the command line does not say.
+        check_sources: Told the inventories that are used; raises UsageError if they are not what
+            they were and nobody agreed to that.
+    """
+
+    how: Literal["rerun", "resume"]
+    run_id: str
+    label: str
+    check_sources: Callable[[Sequence[str]], None]
+
+
+@dataclass(frozen=True, slots=True)
 class Invocation:
     """
     What every command gets from `fleetctl.cli.main`.
@@ -79,9 +98,11 @@ class Invocation:
     Attributes:
         argv: The command line, ``fleetctl`` included.
         open_engine: How to get an engine; None for the real one.
+        repeat: The recorded run that is done again; None if the command line was typed.
         known_secrets: Those it has come to know so far; nothing that is written shows one.
     """
 
     argv: tuple[str, ...]
     open_engine: OpenEngine | None = None
+    repeat: Repeat | None = None
     known_secrets: set[Secret] = field(default_factory=set)

@@ -46,6 +46,7 @@ COMMANDS = {
         "What is in the inventory: list, graph, check, export, import …",
     ),
     "config": ("config", "Show every setting of a host and the line that set it."),
+    "history": ("history", "Recorded runs: look at them, compare them, do them again."),
     "hostkeys": ("hostkeys", "Look at, enroll, check, replace and remove host keys."),
     "trust": ("trust", "Let a project's files run commands or weaken checks."),
     "completion": ("completion", "Print the script that makes a shell complete fleetctl."),

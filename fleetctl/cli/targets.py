@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from fleetctl.cli.defaults import defaults
 from fleetctl.cli.errors import say
+from fleetctl.cli.inputs import use_sources
+from fleetctl.cli.last_run import hosts_of_last_run
 from fleetctl.cli.options import LoginOptions, TargetOptions
 from fleetctl.cli.state import lab_directory
 from fleetctl.cli.vault import vault_secrets
@@ -85,6 +87,7 @@ def look_up(
         if not is_this_machine(pattern):
             raise
         sources = ()
+    use_sources(sources)
     problems += wrong_users(sources, overrides)
     ssh_config = choose_ssh_config(login, os.environ)
     selection = Selection(
@@ -95,6 +98,7 @@ def look_up(
         overrides=overrides,
         ssh_config=ssh_config,
         vault_secrets=vault_secrets(targets),
+        recorded=hosts_of_last_run,
     )
     judge = _Judge(sources, configured, ssh_config)
     try:

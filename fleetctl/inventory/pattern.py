@@ -11,6 +11,7 @@ wherever they stand; with no plain term one starts from all hosts. A term is
   0, both ends included; not if a number is padded
 * ``web[01-20]``, ``rack[1-2]-n[1-4]``: these hosts, all of which must exist
 * terms joined by ``!`` ``&`` ``^`` without a separator, read from left to right
+* ``@failed``, ``@class2`` and the like: hosts of the last run, unless there is such a group
 
 In a limit, ``@FILE`` is the patterns in a file, if there is one of that name. What cannot be meant
 is an error: unknown names, empty terms, globs that match nothing, or everything by accident.
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -39,9 +40,17 @@ _SLICE = re.compile(
 _SIGNS = ("", "&", "!")
 _SEE_ALL = "`fleetctl hosts all` lists what there is"
 
+#: Hosts of the last run by the word behind ``@``; None if it means nothing.
+Recorded = Callable[[str], Sequence[str] | None]
+
 
 def select(
-    inventory: Inventory, pattern: str, *, limit: str | None = None, exclude: str | None = None
+    inventory: Inventory,
+    pattern: str,
+    *,
+    limit: str | None = None,
+    exclude: str | None = None,
+    recorded: Recorded | None = None,
 ) -> tuple[Host, ...]:
     """
     Return the hosts that the pattern means, in the order it names them.
@@ -52,12 +61,13 @@ def select(
         limit: A pattern; only hosts it means as well are left. It never adds any. ``@FILE`` in it
             is a file of patterns, if there is one of that name.
         exclude: A pattern; the hosts it means are left out.
+        recorded: Asked for the hosts of ``@word`` if there is no such group.
 
     Raises:
         NothingMatched: Some term, or all of it, means no host.
         UsageError: Anything else that is wrong, all of it at once.
     """
-    search = _Search(inventory)
+    search = _Search(inventory, recorded)
     chosen = search.hosts_of(pattern, None)
     kept = None if limit is None else search.hosts_of(limit, "--limit", may_name_files=True)
     dropped = {} if exclude is None else search.hosts_of(exclude, "--exclude", may_be_none=True)
@@ -83,6 +93,7 @@ class _Search:
     """
 
     inventory: Inventory
+    recorded: Recorded | None = None
     errors: list[UsageError] = field(default_factory=list)
     implicit: dict[str, Host] = field(default_factory=dict)
 
@@ -170,12 +181,9 @@ class _Search:
                     f'"{text}" is a host and a group', hint=f"write @{text} for the group"
                 )
             return (text,)
-        if text in groups:
-            return groups[text]
-        if text[0] == "@" and text[1:] in groups:
-            return groups[text[1:]]
-        if text in LOCAL_NAMES:
-            return (self._localhost(text),)
+        named = self._named(text)
+        if named is not None:
+            return named
         counted = _SLICE.fullmatch(text)
         if counted and self._is_countable(counted["base"]):
             return self._slice(text, counted)
@@ -189,6 +197,34 @@ class _Search:
         if any(character in text for character in "*?["):
             return self._matching(re.compile(fnmatch.translate(text.removeprefix("@"))), text)
         raise self._unknown(text)
+
+    def _named(self, text: str) -> Sequence[str] | None:
+        """Return the hosts of a group, of the last run, or this machine; None if it is no name."""
+        groups = self.inventory.groups
+        if text in groups:
+            return groups[text]
+        if text in LOCAL_NAMES:
+            return (self._localhost(text),)
+        if text[0] != "@":
+            return None
+        if text[1:] in groups:
+            return groups[text[1:]]
+        of_last_run = self.recorded(text[1:]) if self.recorded is not None else None
+        return None if of_last_run is None else self._still_there(text, of_last_run)
+
+    def _still_there(self, text: str, names: Sequence[str]) -> Sequence[str]:
+        """Return hosts of the last run; this machine need not be in the inventory."""
+        found = [self._localhost(name) if name in LOCAL_NAMES else name for name in names]
+        gone = [
+            name for name in found if name not in self.inventory.hosts and name not in self.implicit
+        ]
+        if gone:
+            raise UsageError(
+                f'"{text}": {fold(gone)} of the last run {"is" if len(gone) == 1 else "are"} not '
+                "in this inventory",
+                hint="give the inventory of that run, or name the hosts",
+            )
+        return found
 
     def _localhost(self, name: str) -> str:
         """Return the host that is this machine, added if the inventory has none."""

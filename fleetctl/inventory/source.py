@@ -67,7 +67,7 @@ class Sources:
     def _read_path(self, path: Path, depth: int) -> Iterator[Draft]:
         file = shown_path(path)
         try:
-            inside = _list_directory(path, file, depth)
+            inside = list_directory(path, file, depth)
             draft = self._read_file(path, file) if inside is None else Draft()
         except UsageError as error:
             yield Draft(problems=list(error.problems))
@@ -166,7 +166,7 @@ def open_file(data: bytes, file: str, vaults: Vaults) -> tuple[bytes, bool]:
         raise UsageError(str(error), file=file, line=error.line, hint=error.hint) from None
 
 
-def _list_directory(path: Path, file: str, depth: int) -> list[str] | None:
+def list_directory(path: Path, file: str, depth: int) -> list[str] | None:
     """Return the entries of a directory that are read, sorted; None if it is none."""
     if not path.is_dir():
         return None

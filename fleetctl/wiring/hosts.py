@@ -41,6 +41,7 @@ class Selection:
         overrides: (ssh_config keyword, words, option it came from), strongest first.
         ssh_config: File read in place of the user's and the system's, or ``none``.
         vault_secrets: (vault id or None, password) of vaulted values.
+        recorded: Hosts of the last run by a word, for ``@word``; None if the word means nothing.
     """
 
     sources: Sequence[str]
@@ -50,6 +51,7 @@ class Selection:
     overrides: Sequence[tuple[str, Sequence[str], str]] = ()
     ssh_config: str | None = None
     vault_secrets: Sequence[tuple[str | None, Secret]] = ()
+    recorded: Callable[[str], Sequence[str] | None] | None = None
 
 
 def find_hosts(
@@ -137,7 +139,13 @@ def _select(
         inventory = replace(inventory, hosts={}, groups=dict.fromkeys(inventory.groups, ()))
     for warning in inventory.warnings:
         warn(warning)
-    hosts = select(inventory, selection.pattern, limit=selection.limit, exclude=selection.exclude)
+    hosts = select(
+        inventory,
+        selection.pattern,
+        limit=selection.limit,
+        exclude=selection.exclude,
+        recorded=selection.recorded,
+    )
     return inventory, hosts
 
 

@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "__main__": {"cli"},
     "cli": {"config", "model", "secrets", "terminal", "trust", "wiring"},
     "wiring": set("become commands engine expect inventory keys lab local model".split())
-    | {"settings", "sinks", "ssh", "sshconfig", "store", "trust"},
+    | {"report", "settings", "sinks", "ssh", "sshconfig", "store", "trust"},
     "settings": {"inventory", "model", "sshconfig"},
     "testing": set("commands engine expect inventory lab model sinks ssh wiring".split()),
     "playbook": {"commands", "files", "keys", "model"},
@@ -39,6 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     "inventory": {"model"},
     "lab": {"model"},
     "local": {"model", "terminal"},
+    "report": {"model"},
     "secrets": {"model"},
     "sinks": {"model"},
     "ssh": {"model"},
