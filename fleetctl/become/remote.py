@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 
 from fleetctl.become.become import Become
@@ -24,6 +25,7 @@ from fleetctl.become.script import (
 from fleetctl.model.errors import FleetError
 from fleetctl.model.finding import Finding
 from fleetctl.model.host import Host
+from fleetctl.model.login import Login
 from fleetctl.model.operation import ExecRequest, Operation, Pty, ShellScript
 from fleetctl.model.remote import Remote
 from fleetctl.model.result import ExecResult, Outcome
@@ -71,6 +73,9 @@ class BecomingRemote:
     @property
     def host(self) -> Host:
         return self._remote.host
+
+    def login_with(self, login: Login) -> AbstractAsyncContextManager[Remote]:
+        return self._remote.login_with(login)
 
     async def connect(self, findings: list[Finding] | None = None) -> Mapping[str, object]:
         return await self._remote.connect(findings)

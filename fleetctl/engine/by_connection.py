@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fleetctl.model.host import Host
+from fleetctl.model.login import Login
 from fleetctl.model.ports import Connector, Link
 from fleetctl.model.trace import Trace
 
@@ -25,12 +26,14 @@ class ByConnection:
         self._make_local = make_local
         self._local: Connector | None = None
 
-    async def connect(self, host: Host, trace: Trace, *, open_session: bool) -> Link:
+    async def connect(
+        self, host: Host, trace: Trace, *, open_session: bool, login: Login | None = None
+    ) -> Link:
         """Connect as the host's ``connection`` says."""
         connector = self._ssh
         if host.connection == "local":
             connector = self._local = self._local or self._make_local()
-        return await connector.connect(host, trace, open_session=open_session)
+        return await connector.connect(host, trace, open_session=open_session, login=login)
 
     async def aclose(self) -> None:
         """Close both."""

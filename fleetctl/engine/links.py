@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import heapq
 from dataclasses import dataclass
+from typing import Protocol
 
-from fleetctl.engine.pool import Pool
 from fleetctl.model.errors import FleetError
 from fleetctl.model.host import Host
 from fleetctl.model.ports import Link
@@ -26,6 +26,18 @@ MOST_ROOM = 64
 MOST_LINKS = 4
 #: When no place was given to anybody for so long, whoever waits first makes room.
 PATIENCE_S = 1.0
+
+
+class Connections(Protocol):
+    """Where connections come from: a `fleetctl.engine.pool.Pool`, or new ones only."""
+
+    def take_idle(self, host: Host) -> Link | None: ...
+
+    async def connect(self, host: Host, trace: Trace, *, open_session: bool) -> Link: ...
+
+    def release(self, host: Host, link: Link) -> None: ...
+
+    def discard(self, link: Link) -> object: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -61,7 +73,7 @@ class Links:
         trace: Of the operation; used to connect while no command runs.
     """
 
-    def __init__(self, host: Host, trace: Trace, pool: Pool) -> None:
+    def __init__(self, host: Host, trace: Trace, pool: Connections) -> None:
         self._host = host
         self._trace = trace
         self._pool = pool

@@ -8,6 +8,7 @@ import asyncio
 
 from fleetctl.engine.gate import HandshakeGate
 from fleetctl.model.host import Host
+from fleetctl.model.login import Login
 from fleetctl.model.ports import Connector, Link
 from fleetctl.model.settings import HostSettings
 from fleetctl.model.trace import Trace
@@ -55,7 +56,9 @@ class Pool:
             self.discard(link)
         return None
 
-    async def connect(self, host: Host, trace: Trace, *, open_session: bool) -> Link:
+    async def connect(
+        self, host: Host, trace: Trace, *, open_session: bool, login: Login | None = None
+    ) -> Link:
         """
         Return a new connection, once there is a place for another handshake.
 
@@ -68,7 +71,9 @@ class Pool:
         async with self._gate.admit(endpoint_of(host), turn) as slot:
             trace.turn = slot
             try:
-                link = await self._connector.connect(host, trace, open_session=open_session)
+                link = await self._connector.connect(
+                    host, trace, open_session=open_session, login=login
+                )
             finally:
                 trace.turn = turn
         if turn is not None:
@@ -93,11 +98,12 @@ class Pool:
             _, oldest = self._pop(*next(iter(self._idle)), index=0)
             self.discard(oldest)
 
-    def discard(self, link: Link) -> None:
-        """Close a connection nobody uses, without waiting for it."""
+    def discard(self, link: Link) -> asyncio.Task[None]:
+        """Close a connection nobody uses, without waiting for it; return what does so."""
         task = asyncio.ensure_future(link.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+        return task
 
     async def close(self) -> None:
         """

@@ -4,13 +4,17 @@ A host as an operation sees it: logged in to when first needed, over the pool.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
+from fleetctl.engine.afresh import Afresh
 from fleetctl.engine.links import Links
 from fleetctl.engine.pool import Pool
 from fleetctl.model.errors import FleetError
 from fleetctl.model.finding import Finding
 from fleetctl.model.host import Host
+from fleetctl.model.login import Login
 from fleetctl.model.operation import ExecRequest, ShellScript
 from fleetctl.model.ports import Journal, OperationSecrets, OutputListener
 from fleetctl.model.result import ExecResult, Ran
@@ -25,6 +29,9 @@ class PooledRemote:
 
     What became of each command is noted in a trace that is its own meanwhile, and counts in the
     operation's: one command of which nothing is known makes the operation unknown.
+
+    Args:
+        afresh: Makes the connections, where those of the pool are not to be used.
     """
 
     def __init__(
@@ -35,6 +42,8 @@ class PooledRemote:
         journal: Journal | None,
         on_output: OutputListener | None,
         secrets: OperationSecrets | None = None,
+        *,
+        afresh: Afresh | None = None,
     ) -> None:
         self._host = host
         self._trace = trace
@@ -42,7 +51,7 @@ class PooledRemote:
         self._journal = journal
         self._on_output = on_output
         self._secrets = secrets
-        self._links = Links(host, trace, pool)
+        self._links = Links(host, trace, pool if afresh is None else afresh)
         # Of the commands that have ended, and how many have not.
         self._ran: Ran = "no"
         self._unfinished = 0
@@ -53,6 +62,23 @@ class PooledRemote:
     @property
     def host(self) -> Host:
         return self._host
+
+    @asynccontextmanager
+    async def login_with(self, login: Login) -> AsyncGenerator[PooledRemote]:
+        host, trace = self._host, Trace()
+        if login.user is not None:
+            host = replace(host, settings=replace(host.settings, user=login.user))
+        afresh = Afresh(self._pool, login)
+        remote = PooledRemote(
+            host, trace, self._pool, self._journal, None, self._secrets, afresh=afresh
+        )
+        try:
+            yield remote
+        finally:
+            remote.release()
+            if trace.ran == "unknown":
+                self._ran = self._trace.ran = "unknown"
+            await afresh.closed()
 
     async def connect(self, findings: list[Finding] | None = None) -> Mapping[str, object]:
         self._trace.findings = findings

@@ -7,7 +7,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fleetctl.local.link import LocalLink
+from fleetctl.model.errors import FleetError
 from fleetctl.model.host import Host
+from fleetctl.model.login import Login
 from fleetctl.model.trace import Trace
 
 
@@ -25,8 +27,21 @@ class LocalConnector:
     def __init__(self, *, environ: Mapping[str, str]) -> None:
         self._environ = environ
 
-    async def connect(self, host: Host, trace: Trace, *, open_session: bool) -> LocalLink:
-        """Return at once; the trace gets no phase and no address, because there is none."""
+    async def connect(
+        self, host: Host, trace: Trace, *, open_session: bool, login: Login | None = None
+    ) -> LocalLink:
+        """
+        Return at once; the trace gets no phase and no address, because there is none.
+
+        Raises:
+            FleetError: ``auth.no_method``: a login is asked for.
+        """
+        if login is not None:
+            raise FleetError(
+                "auth.no_method",
+                "this machine itself is not logged in to, so a key cannot be tried",
+                hint="give it an address: ansible_connection=ssh, or HostName 127.0.0.1",
+            )
         return LocalLink(host, self._environ)
 
     async def aclose(self) -> None:

@@ -47,6 +47,7 @@ class LocalLink:
             "cipher": None,
             "host_key_type": None,
             "auth_method": None,
+            "auth_key": None,
         }
 
     async def exec(

@@ -11,8 +11,7 @@ from typing import Literal
 
 Status = Literal["ok", "failed", "unreachable", "timed_out", "cancelled", "skipped"]
 
-#: Every failure kind. Families with open endings (``files.*``, ``keys.*``) are added by their
-#: features.
+#: Every failure kind. The family with an open ending (``files.*``) is added by its feature.
 KINDS: frozenset[str] = frozenset(
     """
     resolve.dns resolve.timeout resolve.gateway
@@ -27,6 +26,9 @@ KINDS: frozenset[str] = frozenset(
     exec.nonzero exec.signal exec.timeout
     become.denied become.timeout become.unavailable
     expect.timeout expect.eof expect.failed
+    keys.no_home keys.unsafe_path keys.too_large keys.read keys.protocol keys.busy keys.changed
+    keys.write keys.not_atomic keys.no_guard keys.restored keys.conflict keys.option keys.not_proved
+    keys.unverifiable keys.still_accepted keys.lockout keys.drift
     run.max_fail run.gate run.cancelled
     worker.lost operation.bug
     """.split()
@@ -46,7 +48,7 @@ class Failure:
     Why a host has no good result.
 
     Attributes:
-        kind: ``phase.reason``, one of the stable kinds (or ``files.*``, ``keys.*``).
+        kind: ``phase.reason``, one of the stable kinds (or ``files.*``).
         message: One line, cause first, without the host's name; may hold text a host sent.
         hint: What to do next, ideally a command that can be pasted; or None.
         retryable: True if trying again without changing anything may work.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from fleetctl.model.challenge import Challenge
 from fleetctl.model.events import Event, Stream
 from fleetctl.model.host import Host
+from fleetctl.model.login import Login
 from fleetctl.model.operation import ExecRequest
 from fleetctl.model.result import ExecResult
 from fleetctl.model.run import Run
@@ -96,7 +97,8 @@ class Link(Protocol):
 
     def facts(self) -> Mapping[str, object]:
         """
-        Return ``server_version``, ``cipher``, ``host_key_type`` and ``auth_method``.
+        Return ``server_version``, ``cipher``, ``host_key_type``, ``auth_method`` and ``auth_key``;
+        see `Remote.connect`.
 
         Each is None for a host that is this machine itself, which has ``connection`` as well.
         """
@@ -125,8 +127,15 @@ class Link(Protocol):
 class Connector(Protocol):
     """Opens links; decides nothing about how many at once."""
 
-    async def connect(self, host: Host, trace: Trace, *, open_session: bool) -> Link:
+    async def connect(
+        self, host: Host, trace: Trace, *, open_session: bool, login: Login | None = None
+    ) -> Link:
         """
+        Return a new connection, logged in.
+
+        Args:
+            login: With what; None for all that the host's settings allow. Its user is the host's.
+
         Raises:
             FleetError: Kinds ``resolve`` to ``auth``; nothing stays open.
         """

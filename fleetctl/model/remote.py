@@ -5,10 +5,12 @@ What an operation may do with a host.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from fleetctl.model.finding import Finding
 from fleetctl.model.host import Host
+from fleetctl.model.login import Login
 from fleetctl.model.operation import ExecRequest, ShellScript
 from fleetctl.model.result import ExecResult
 from fleetctl.model.secret import Secret
@@ -57,6 +59,18 @@ class Remote(Protocol):
         """
         ...
 
+    def login_with(self, login: Login) -> AbstractAsyncContextManager[Remote]:
+        """
+        Return the same host, logged in to anew, on connections of its own that are closed at the
+        end; nobody is become there. It logs in when first used: `connect` finds out whether that
+        works.
+
+        Raises:
+            FleetError: From its methods; ``auth.denied`` means that the host does not take the
+                credential. ``auth.key_file`` and ``auth.no_method``: it could not be offered.
+        """
+        ...
+
     async def connect(self, findings: list[Finding] | None = None) -> Mapping[str, object]:
         """
         Log in without running anything; same errors as `exec` up to ``auth``.
@@ -65,6 +79,7 @@ class Remote(Protocol):
             findings: Gets what was found out on the way, of a login that fails too.
 
         Returns:
-            What was agreed on: ``server_version``, ``cipher``, ``host_key_type``, ``auth_method``.
+            What was agreed on: ``server_version``, ``cipher``, ``host_key_type``, ``auth_method``,
+            and ``auth_key``, the fingerprint of the key the host took; None without one.
         """
         ...

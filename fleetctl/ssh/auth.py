@@ -270,7 +270,8 @@ class Login:
             if reply is None:
                 continue
             if reply.kind == "success" or reply.is_partial:
-                self._credentials.key_accepted(fingerprint(plain_key(identity.blob)))
+                self._report.key = fingerprint(plain_key(identity.blob))
+                self._credentials.key_accepted(self._report.key)
             else:
                 self._offered += 1
             return reply

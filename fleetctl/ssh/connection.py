@@ -113,6 +113,7 @@ class SshConnection:
             "cipher": transport.local_cipher,
             "host_key_type": transport.host_key_type,
             "auth_method": self.login.method,
+            "auth_key": self.login.key,
         }
 
     async def exec(

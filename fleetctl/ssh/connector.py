@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from fleetctl import __version__
 from fleetctl.model.host import Host
+from fleetctl.model.login import Login
 from fleetctl.model.ports import SecretProvider
 from fleetctl.model.settings import HostSettings
 from fleetctl.model.trace import Trace, Turn
@@ -91,7 +92,9 @@ class SshConnector:
         self._proxies: Proxies | None = None
         self._identification = f"fleetctl_{__version__}"
 
-    async def connect(self, host: Host, trace: Trace, *, open_session: bool) -> SshConnection:
+    async def connect(
+        self, host: Host, trace: Trace, *, open_session: bool, login: Login | None = None
+    ) -> SshConnection:
         """
         Return a connection that is logged in.
 
@@ -99,6 +102,7 @@ class SshConnector:
             trace: Gets the phase, its times and the address; its turn is lent while the host waits
                 for a gateway or a crowded server, or does not answer.
             open_session: A command follows: ask for its session together with the login.
+            login: With what; None for all that the host's settings allow.
 
         Raises:
             FleetError: Kinds ``resolve`` to ``auth`` and ``gateway``; nothing stays open.
@@ -106,7 +110,7 @@ class SshConnector:
         # Files and prompts come before the deadline starts: a person thinking about a passphrase
         # must not cost the host its time.
         host_key_files = await self._load_host_key_files(host.settings)
-        credentials = await self._credentials.of(host)
+        credentials = await self._credentials.of(host, login)
 
         async def once(deadline_at: float, *, route: Route | None) -> SshConnection:
             attempt = self._attempt(host, trace, host_key_files, credentials, route)

@@ -17,6 +17,7 @@ from typing import TypeAlias
 from fleetctl.model.challenge import Challenge
 from fleetctl.model.errors import FleetError
 from fleetctl.model.host import Host
+from fleetctl.model.login import Login
 from fleetctl.model.ports import SecretProvider
 from fleetctl.model.secret import Secret
 from fleetctl.model.settings import HostSettings
@@ -31,7 +32,12 @@ from fleetctl.ssh.certificate import (
     read_certificate_file,
 )
 from fleetctl.ssh.identity import Identity, fingerprint
-from fleetctl.ssh.key_file import IdentityStore, check_rsa_size, read_public_blob
+from fleetctl.ssh.key_file import (
+    IdentityStore,
+    check_rsa_size,
+    parse_private_key,
+    read_public_blob,
+)
 from fleetctl.ssh.key_offer import allowed_algorithms
 from fleetctl.ssh.remembered_keys import RememberedKeys
 
@@ -71,15 +77,21 @@ class CredentialStore:
         self._collected: dict[object, asyncio.Task[Identities]] = {}
         self._agents: dict[str, AgentClient] = {}
 
-    async def of(self, host: Host) -> Credentials:
+    async def of(self, host: Host, login: Login | None = None) -> Credentials:
         """
         Return what may be offered to this host.
 
+        Args:
+            login: Offer nothing but its credential, if it has one.
+
         Raises:
-            FleetError: ``auth.no_method`` if PreferredAuthentications names nothing that is spoken.
+            FleetError: ``auth.no_method`` if PreferredAuthentications names nothing that is spoken;
+                ``auth.key_file`` if the credential of the login cannot be used.
         """
         settings = host.settings
         user = settings.user or getpass.getuser()
+        if login is not None and not login.is_usual:
+            return await self._of_login(user, settings, login)
         methods = _methods_of(settings)
         identities, problems = NONE
         if "publickey" in methods:
@@ -87,10 +99,10 @@ class CredentialStore:
         key_accepted: Callable[[str], None] = _forget
         if self._remembered is not None and len(identities) > 1:
             # With one key there is nothing to choose, and nothing is read or written.
-            login = f"{user}@{host.hostname}:{settings.port}"
-            first = await self._remembered.of(login)
+            where = f"{user}@{host.hostname}:{settings.port}"
+            first = await self._remembered.of(where)
             identities = tuple(sorted(identities, key=lambda key: _fingerprint(key.blob) != first))
-            key_accepted = functools.partial(self._remembered.learn, login)
+            key_accepted = functools.partial(self._remembered.learn, where)
 
         async def ask_password() -> Secret | None:
             return await self._secrets.password(host, user)
@@ -110,6 +122,45 @@ class CredentialStore:
             key_accepted=key_accepted,
             forward_agent=_forwarded_agent(settings, self._environ),
             problems=problems,
+        )
+
+    async def _of_login(self, user: str, settings: HostSettings, login: Login) -> Credentials:
+        if login.private_key is not None:
+            text = login.private_key.reveal().encode()
+            only: Identity = await in_thread(parse_private_key, "a key made for this login", text)
+        else:
+            # One file, or one blob, is looked for once for all hosts with these settings.
+            key = login.identity_file, login.key, settings.identity_files, settings.identity_agent
+            task = self._collected.get(key)
+            if task is None:
+                task = asyncio.ensure_future(self._find_only(settings, login))
+                self._collected[key] = task
+            found, _ = await asyncio.shield(task)
+            only = found[0]
+        return Credentials(
+            user=user,
+            methods=("publickey",),
+            identities=(only,),
+            signatures=allowed_algorithms(settings),
+            ask_password=_no_password,
+        )
+
+    async def _find_only(self, settings: HostSettings, login: Login) -> Identities:
+        agent_keys = await self._agent_identities(settings)
+        if login.identity_file is not None:
+            path = _expand(login.identity_file)
+            return (await self._identity_of_file(path, agent_keys),), ()
+        assert login.key is not None
+        if login.key in agent_keys:
+            return (agent_keys[login.key],), ()
+        for path in map(_expand, settings.identity_files or DEFAULT_IDENTITIES):
+            if await in_thread(read_public_blob, path) == login.key:
+                return (await self._identities.load(path),), ()
+        raise FleetError(
+            "auth.key_file",
+            f"the private half of {fingerprint(login.key)} is not in the agent, and no IdentityFile"
+            " is it",
+            hint="name its file with --identity, or load it into the agent: ssh-add FILE",
         )
 
     def agent_for(self, path: str) -> AgentClient | None:
@@ -303,6 +354,10 @@ def _methods_of(settings: HostSettings) -> list[str]:
 @functools.lru_cache(maxsize=1024)
 def _fingerprint(blob: bytes) -> str:
     return fingerprint(plain_key(blob))
+
+
+async def _no_password() -> Secret | None:
+    return None
 
 
 def _forget(_fingerprint: str) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from fleetctl.model.errors import FleetError
 from fleetctl.model.host import Host
+from fleetctl.model.login import Login
 from fleetctl.model.operation import ExecRequest
 from fleetctl.model.result import ExecResult
 from fleetctl.model.trace import Trace
@@ -40,7 +41,9 @@ class HostKeyScanner:
         self._connector = connector
         self._every_key = every_key
 
-    async def connect(self, host: Host, trace: Trace, *, open_session: bool) -> ScannedLink:
+    async def connect(
+        self, host: Host, trace: Trace, *, open_session: bool, login: Login | None = None
+    ) -> ScannedLink:
         """
         Return what the host showed.
 

@@ -43,7 +43,16 @@ def load_identity_file(path: str, passphrase: str | None) -> FileIdentity:
         PassphraseNeeded: It is encrypted and the passphrase is missing or wrong.
         FleetError: ``auth.key_file`` with the reason and what to type.
     """
-    data = _read_private_file(path)
+    return parse_private_key(path, _read_private_file(path), passphrase)
+
+
+def parse_private_key(path: str, data: bytes, passphrase: str | None = None) -> FileIdentity:
+    """
+    Return the private key in these bytes; blocks and raises as `load_identity_file`.
+
+    Args:
+        path: Where they come from, for the messages.
+    """
     password = passphrase.encode(errors="surrogateescape") if passphrase else None
     load: Callable[..., object] = (
         serialization.load_ssh_private_key
@@ -55,7 +64,7 @@ def load_identity_file(path: str, passphrase: str | None) -> FileIdentity:
         key = load(data, password, unsafe_skip_rsa_key_validation=True)
     except TypeError as error:
         if passphrase and "not encrypted" in str(error):
-            return load_identity_file(path, None)
+            return parse_private_key(path, data)
         raise PassphraseNeeded from error
     except UnsupportedAlgorithm as error:
         raise _not_understood(path, data, error) from error

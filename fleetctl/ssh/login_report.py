@@ -28,6 +28,7 @@ class LoginReport:
 
     Attributes:
         method: The method that ended the login, None if it failed.
+        key: Fingerprint of the key that the server took, of a certificate its key's; else None.
         tried: One phrase per attempt.
         server_methods: The server's latest list of methods that can continue.
         partial: Methods that succeeded without being enough.
@@ -38,6 +39,7 @@ class LoginReport:
     """
 
     method: str | None = None
+    key: str | None = None
     tried: list[str] = field(default_factory=list)
     server_methods: tuple[str, ...] | None = None
     partial: list[str] = field(default_factory=list)

@@ -21,6 +21,7 @@ FACTS: Mapping[str, object] = {
     "cipher": "none",
     "host_key_type": "ssh-ed25519",
     "auth_method": "publickey",
+    "auth_key": "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU",
 }
 
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 from fleetctl.model.errors import FleetError
 from fleetctl.model.host import Host
+from fleetctl.model.login import Login
 from fleetctl.model.operation import ExecRequest
 from fleetctl.model.ports import OutputListener
 from fleetctl.model.result import ExecResult
@@ -85,7 +86,9 @@ class ScriptedConnector:
         self._connecting: Counter[tuple[str, int]] = Counter()
         self._failures: dict[tuple[str, Phase], deque[Exception | None]] = {}
 
-    async def connect(self, host: Host, trace: Trace, *, open_session: bool) -> ScriptedLink:
+    async def connect(
+        self, host: Host, trace: Trace, *, open_session: bool, login: Login | None = None
+    ) -> ScriptedLink:
         endpoint = host.hostname, host.settings.port
         self.attempts.append((host.name, trace))
         self._connecting[endpoint] += 1

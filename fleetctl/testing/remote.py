@@ -4,12 +4,15 @@ One host that answers from a script, for tests of one operation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
 
 from fleetctl.model.errors import FleetError
 from fleetctl.model.finding import Finding
 from fleetctl.model.host import Host
+from fleetctl.model.login import Login
 from fleetctl.model.operation import ExecRequest, ShellScript
+from fleetctl.model.remote import Remote
 from fleetctl.model.result import ExecResult
 from fleetctl.model.secret import Secret
 from fleetctl.testing.answers import FACTS, Answer, Matcher, find_answer
@@ -30,10 +33,12 @@ class ScriptedRemote:
         login_failure: Raised by everything that needs a login, instead of an answer.
         facts: What `connect` returns.
         secrets: Source -> what `secret` returns; ``become`` is the one of `become_password`.
+        log_in: Says which remote a login made anew leads to; None for this one.
 
     Attributes:
         requests: Everything that was asked, in order.
         logins: How often `connect` was called.
+        fresh_logins: What `login_with` was given, in order.
     """
 
     def __init__(
@@ -44,14 +49,17 @@ class ScriptedRemote:
         login_failure: FleetError | None = None,
         facts: Mapping[str, object] = FACTS,
         secrets: Mapping[str, str] | None = None,
+        log_in: Callable[[Login], Remote] | None = None,
     ) -> None:
         self.requests: list[ExecRequest | ShellScript] = []
         self.logins = 0
+        self.fresh_logins: list[Login] = []
         self._answers = dict(answers or {})
         self._host = host or Host("scripted")
         self._login_failure = login_failure
         self._facts = facts
         self._secrets = dict(secrets or {})
+        self._log_in = log_in
 
     @property
     def host(self) -> Host:
@@ -67,6 +75,11 @@ class ScriptedRemote:
 
     async def shell(self, script: ShellScript) -> ExecResult:
         return self._answer(script, script.script.decode())
+
+    @asynccontextmanager
+    async def login_with(self, login: Login) -> AsyncGenerator[Remote]:
+        self.fresh_logins.append(login)
+        yield self._log_in(login) if self._log_in is not None else self
 
     async def connect(self, findings: list[Finding] | None = None) -> Mapping[str, object]:
         self.logins += 1

@@ -19,6 +19,7 @@ from fleetctl.engine.remote import PooledRemote
 from fleetctl.lab.layout import LabHost
 from fleetctl.model.errors import FleetError
 from fleetctl.model.host import Host
+from fleetctl.model.login import Login
 from fleetctl.model.operation import ExecRequest, ShellScript
 from fleetctl.model.result import ExecResult
 from fleetctl.model.trace import Trace
@@ -44,7 +45,9 @@ class Counting:
     connector: object
     links: list[SshConnection]
 
-    async def connect(self, host: Host, trace: Trace, *, open_session: bool) -> SshConnection:
+    async def connect(
+        self, host: Host, trace: Trace, *, open_session: bool, login: Login | None = None
+    ) -> SshConnection:
         link: SshConnection = await self.connector.connect(  # type: ignore[attr-defined]
             host, trace, open_session=open_session
         )

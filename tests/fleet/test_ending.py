@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 
@@ -14,7 +15,9 @@ from fleetctl.become.become import Become
 from fleetctl.become.remote import BecomingRemote
 from fleetctl.model.errors import FleetError
 from fleetctl.model.finding import Finding
+from fleetctl.model.login import Login
 from fleetctl.model.operation import ExecRequest, Pty, ShellScript
+from fleetctl.model.remote import Remote
 from fleetctl.model.result import ExecResult
 from fleetctl.model.secret import Secret
 from fleetctl.ssh import ending_hunt as ending_module
@@ -128,6 +131,9 @@ class OverConnection:
         self.host = connection.ssh.host
         self._connection = connection
         self._password = password
+
+    def login_with(self, login: Login) -> AbstractAsyncContextManager[Remote]:
+        raise NotImplementedError
 
     async def become_password(self, user: str) -> Secret:
         return Secret(self._password)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from fleetctl.expect.replay import replay
 from fleetctl.expect.transcript import read_transcript, transcript_path
 from fleetctl.model.finding import Finding
 from fleetctl.model.host import Host
+from fleetctl.model.login import Login
 from fleetctl.model.operation import ExecRequest, Operation, ShellScript
+from fleetctl.model.remote import Remote
 from fleetctl.model.result import ExecResult, Outcome
 from fleetctl.model.secret import Secret
 from tests.support.accounts import Accounts
@@ -55,6 +58,9 @@ class OneConnection:
                 dialogue=script.dialogue,
             )
         )
+
+    def login_with(self, login: Login) -> AbstractAsyncContextManager[Remote]:
+        raise NotImplementedError
 
     async def become_password(self, user: str) -> Secret | None:
         return await self.secret("env:BECOME")

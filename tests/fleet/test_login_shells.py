@@ -34,6 +34,9 @@ class RemoteHost:
         self.password = None
         self._connection = connection
 
+    def login_with(self, login):
+        raise AssertionError("nobody asked for that")
+
     async def become_password(self, user):
         return self.password
 

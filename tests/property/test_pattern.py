@@ -36,10 +36,12 @@ terms = st.sampled_from(
 signed = st.tuples(st.sampled_from(["", "&", "!"]), terms)
 
 
-def names(pattern: str, **options: str) -> list[str] | None:
+def names(
+    pattern: str, *, exclude: str | None = None, limit: str | None = None
+) -> list[str] | None:
     """Return the names, None if the pattern is refused or means nobody."""
     try:
-        return [host.name for host in select(INVENTORY, pattern, **options)]
+        return [host.name for host in select(INVENTORY, pattern, exclude=exclude, limit=limit)]
     except UsageError:
         return None
 

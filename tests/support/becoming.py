@@ -5,6 +5,7 @@ Running things as another user on real hosts, the way an operation does.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,9 @@ from fleetctl.become.remote import BecomingRemote
 from fleetctl.model.errors import FleetError
 from fleetctl.model.finding import Finding
 from fleetctl.model.host import Host
+from fleetctl.model.login import Login
 from fleetctl.model.operation import ExecRequest, ShellScript
+from fleetctl.model.remote import Remote
 from fleetctl.model.result import ExecResult
 from fleetctl.model.secret import Secret
 from tests.support.drive import Connection, connected, run_async
@@ -73,6 +76,9 @@ class LoggedIn:
         raise NotImplementedError
 
     async def connect(self, findings: list[Finding] | None = None) -> Mapping[str, object]:
+        raise NotImplementedError
+
+    def login_with(self, login: Login) -> AbstractAsyncContextManager[Remote]:
         raise NotImplementedError
 
     async def become_password(self, user: str) -> Secret | None:

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import monotonic
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import pytest
@@ -129,10 +130,13 @@ async def connecting(
     secrets: Secrets | None = None,
     ask_host_key: AskHostKey | None = None,
     warnings: list[str] | None = None,
+    environ: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[SshConnector]:
     """A connector, closed at the end."""
     warn = (lambda _: None) if warnings is None else warnings.append
-    connector = SshConnector(secrets=secrets or Secrets(), ask_host_key=ask_host_key, warn=warn)
+    connector = SshConnector(
+        secrets=secrets or Secrets(), ask_host_key=ask_host_key, warn=warn, environ=environ
+    )
     try:
         yield connector
     finally:

@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "expect": {"inventory", "model"},
     "config": {"model"},
     "files": {"model"},
-    "keys": {"model"},
+    "keys": {"model", "ssh"},
     "engine": {"model"},
     "inventory": {"model"},
     "lab": {"model"},
@@ -83,6 +83,9 @@ KNOWS_PRIVATE_NAMES = {"ssh/loop_transport.py", "ssh/loop_channel.py"}
 #: Where the environment is read; everywhere else it is a parameter.
 #: (ssh/loop.py chooses the event loop before there is anything to pass a parameter to.)
 READS_ENVIRONMENT = {"wiring", "cli", "ssh/loop.py"}
+
+#: What keys may know of ssh: how keys and files of them are written.
+FORMATS_OF_KEYS = set("fingerprint host_certificate key_file key_line public_key sftp wire".split())
 
 MAX_LINES = 400
 #: File (from the project's root) -> why it may be longer than MAX_LINES.
@@ -149,6 +152,16 @@ def dependency_direction(module: Module) -> Iterator[str]:
             continue
         if parts[1] not in ALLOWED[module.layer] | {module.layer}:
             yield f"{line}: {module.layer} must not import {parts[1]}"
+
+
+def keys_import_formats_only(module: Module) -> Iterator[str]:
+    """Keys reach hosts through `Remote`; of ssh they have formats, and SFTP's."""
+    if module.layer != "keys":
+        return
+    for line, name in imported_names(module):
+        parts = name.split(".")
+        if parts[:2] == ["fleetctl", "ssh"] and parts[2] not in FORMATS_OF_KEYS:
+            yield f"{line}: keys must not import ssh.{parts[2]}"
 
 
 def model_is_standard_library_only(module: Module) -> Iterator[str]:
@@ -280,6 +293,7 @@ def homeless_names(module: Module) -> Iterator[str]:
 
 RULES: list[Callable[[Module], Iterator[str]]] = [
     dependency_direction,
+    keys_import_formats_only,
     model_is_standard_library_only,
     confined_imports,
     private_names_of_paramiko,
@@ -309,6 +323,7 @@ def test_every_module_keeps_the_rule(rule):
         (dependency_direction, "cli/run.py", "importlib.import_module('fleetctl.ssh')"),
         (dependency_direction, "model/run.py", "from fleetctl.engine import local"),
         (dependency_direction, "plugins/run.py", "import os"),
+        (keys_import_formats_only, "keys/deploy.py", "from fleetctl.ssh.connector import f"),
         (model_is_standard_library_only, "model/run.py", "import yaml"),
         (confined_imports, "engine/local.py", "import paramiko"),
         (confined_imports, "lab/fleet.py", "from paramiko import Transport"),

@@ -44,6 +44,9 @@ class TalkingRemote:
     async def connect(self, findings=None):
         raise AssertionError("nobody asked for that")
 
+    def login_with(self, login):
+        raise AssertionError("nobody asked for that")
+
     async def become_password(self, user):
         raise AssertionError("nobody asked for that")
 

@@ -11,6 +11,7 @@ from fleetctl.engine.pool import Pool
 from fleetctl.engine.remote import PooledRemote
 from fleetctl.model.errors import FleetError
 from fleetctl.model.host import Host
+from fleetctl.model.login import Login
 from fleetctl.model.operation import ExecRequest
 from fleetctl.model.ports import OutputListener
 from fleetctl.model.result import ExecResult
@@ -49,7 +50,9 @@ class Crowded:
         self.attempts = 0
         self._connects = connects
 
-    async def connect(self, host: Host, trace: Trace, *, open_session: bool) -> CrowdedLink:
+    async def connect(
+        self, host: Host, trace: Trace, *, open_session: bool, login: Login | None = None
+    ) -> CrowdedLink:
         self.attempts += 1
         attempt = self.attempts
         await asyncio.sleep(4 * ROUND_TRIP_S)

@@ -14,6 +14,7 @@ from fleetctl.engine.places import MAX_LENT, Place, Places, most_lent
 from fleetctl.model.errors import FleetError
 from fleetctl.model.events import HostFinished, Notice
 from fleetctl.model.host import Host
+from fleetctl.model.login import Login
 from fleetctl.model.run import Assignment, Limits, Run
 from fleetctl.model.settings import HostSettings
 from fleetctl.model.trace import Trace
@@ -193,7 +194,9 @@ class SilentConnector(ScriptedConnector):
         self.working = 0
         self.most_working = 0
 
-    async def connect(self, host: Host, trace: Trace, *, open_session: bool) -> ScriptedLink:
+    async def connect(
+        self, host: Host, trace: Trace, *, open_session: bool, login: Login | None = None
+    ) -> ScriptedLink:
         assert trace.turn is not None
         if host.name.startswith("tar"):
             trace.turn.notice("no answer yet")

@@ -36,7 +36,7 @@ class Writing:
         self.ended = 0
         self._connector = ScriptedConnector()
 
-    async def connect(self, host, trace, *, open_session):
+    async def connect(self, host, trace, *, open_session, login=None):
         link = await self._connector.connect(host, trace, open_session=open_session)
         setattr(link, "exec", self._exec)  # noqa: B010 - mypy: a method
         return link

@@ -23,6 +23,9 @@ TABLE = {
         session.lost session.no_status pty.refused exec.refused forward.refused forward.bind
         exec.nonzero exec.signal become.denied become.timeout become.unavailable expect.timeout
         expect.eof expect.failed
+        keys.no_home keys.unsafe_path keys.too_large keys.read keys.protocol keys.busy keys.changed
+        keys.write keys.not_atomic keys.no_guard keys.restored keys.conflict keys.option
+        keys.not_proved keys.unverifiable keys.still_accepted keys.lockout keys.drift
     """,
     ("timed_out", 1): "exec.timeout",
     ("cancelled", 1): "run.max_fail run.gate run.cancelled",
@@ -47,7 +50,7 @@ def test_every_kind_has_its_status_and_exit_code(kind, status, exit_code):
     assert (status_of(kind), exit_code_of(kind)) == (status, exit_code)
 
 
-@pytest.mark.parametrize("kind", ["files.no_space", "keys.locked_out"])
+@pytest.mark.parametrize("kind", ["files.no_space", "keys.lockout"])
 def test_kinds_of_later_families_are_failures(kind):
     """
     Families with open endings count as failed, exit code 1.
