@@ -87,12 +87,6 @@ READS_ENVIRONMENT = {"wiring", "cli", "ssh/loop.py"}
 #: What keys may know of ssh: how keys and files of them are written.
 FORMATS_OF_KEYS = set("fingerprint host_certificate key_file key_line public_key sftp wire".split())
 
-MAX_LINES = 400
-#: File (from the project's root) -> why it may be longer than MAX_LINES.
-LONG_FILES: dict[str, str] = {
-    "fleetctl/ssh/loop_transport.py": "owns every private name of Paramiko",
-}
-
 HOMELESS_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
 
 
@@ -381,25 +375,6 @@ def test_what_is_allowed_is_not_found(path, source):
     The rules leave alone what the design allows.
     """
     assert [found for rule in RULES for found in rule(parse(path, source))] == []
-
-
-def long_files(sizes: dict[str, int]) -> list[str]:
-    """Return the files over the limit that have no reason in the table."""
-    return [f"{name}: {n}" for name, n in sizes.items() if n > MAX_LINES and name not in LONG_FILES]
-
-
-def test_no_file_is_long_without_a_reason():
-    """
-    A file over 400 lines is two things, unless the table says why it is one.
-    """
-    sizes = {
-        file.relative_to(ROOT).as_posix(): len(file.read_text(encoding="utf-8").splitlines())
-        for folder in (PACKAGE, ROOT / "tests")
-        for file in sorted(folder.rglob("*.py"))
-    }
-    assert long_files(sizes) == []
-    assert [name for name in LONG_FILES if sizes.get(name, 0) <= MAX_LINES] == []
-    assert long_files({"fleetctl/a.py": 401, "fleetctl/b.py": 400}) == ["fleetctl/a.py: 401"]
 
 
 def test_all_modules_are_seen():
