@@ -127,10 +127,13 @@ def _read_clush(stdout: str, exit_code: int) -> list[Answer]:
     return [Answer(host, exit_code, f"{text}\n") for host, text in pairs]
 
 
-def _product_argv(hosts: Hosts, concurrency: int, command: str) -> Sequence[str]:
-    forks = () if concurrency == DEFAULT_FORKS else ("-f", str(concurrency))
-    where = ("-i", str(hosts.inventory))
-    return (str(PRODUCT), "run", "--format", "ndjson", *where, *forks, "all", "--", command)
+def _product(*options: str) -> Callable[[Hosts, int, str], Sequence[str]]:
+    def argv(hosts: Hosts, concurrency: int, command: str) -> Sequence[str]:
+        forks = () if concurrency == DEFAULT_FORKS else ("-f", str(concurrency))
+        words = ("run", "--format", "ndjson", "-i", str(hosts.inventory), *forks, *options)
+        return (str(PRODUCT), *words, "all", "--", command)
+
+    return argv
 
 
 def _read_product(stdout: str, exit_code: int) -> list[Answer]:
@@ -145,7 +148,13 @@ def _read_product(stdout: str, exit_code: int) -> list[Answer]:
 def all_tools() -> tuple[Tool, ...]:
     """The product first, then its peers."""
     return (
-        Tool("fleetctl", DEFAULT_FORKS, "", "fleetctl", _product_argv, _read_product),
+        Tool("fleetctl", DEFAULT_FORKS, "", "fleetctl", _product(), _read_product),
+        # No peer keeps a record of what it did.
+        Tool(
+            *("fleetctl-no-history", DEFAULT_FORKS, "", "fleetctl"),
+            argv=_product("--no-history"),
+            read=_read_product,
+        ),
         Tool(
             *("asyncssh-uvloop", 100, "asyncssh, uvloop", "asyncssh"),
             argv=_driver("asyncssh_peer.py", "--loop", "uvloop"),

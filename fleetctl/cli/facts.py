@@ -18,7 +18,7 @@ from fleetctl.model.rollout import Rollout, Size
 if TYPE_CHECKING:
     from fleetctl.cli.invocation import Invocation, Repeat
     from fleetctl.model.run import Run
-    from fleetctl.wiring.recorded import RunFacts
+    from fleetctl.wiring.inputs import RunFacts
 
 #: Keys of the policy under which a run names the one that it does again, or does the rest of.
 RERUN_OF = "rerun_of"
@@ -45,8 +45,7 @@ def make_facts(
         gate: The command line that is asked between batches.
         files: (role, path) of a script, an expect script and the like.
     """
-    from fleetctl.wiring.inputs import file_input, hash_of_inputs
-    from fleetctl.wiring.recorded import RunFacts
+    from fleetctl.wiring.inputs import RunFacts, file_input, hash_of_inputs
 
     inventory = used_inputs()
     others = [file_input(role, path) for role, path in files]
@@ -63,6 +62,11 @@ def make_facts(
         policy=_policy(run, gate) | lineage(invocation.repeat),
         operation={"kind": operation_kind},
     )
+
+
+def files_of(**paths: str | None) -> list[tuple[str, str]]:
+    """Return (role, path) of the files among what a command was given; - is none."""
+    return [(role, path) for role, path in paths.items() if path not in (None, "-")]
 
 
 def who(environ: Mapping[str, str]) -> str:

@@ -72,6 +72,9 @@ class RunOptions:
     compare: bool = False
     output_dir: str | None = None
     no_progress: bool = False
+    history: bool = True
+    check: bool = False
+    diff: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +286,16 @@ EFFORT = (
 _RUN = (
     *EFFORT,
     *OUTPUT,
+    click.option(
+        "-C", "--check", is_flag=True, help="Change nothing: say what would be different."
+    ),
+    click.option(
+        "-D", "--diff", is_flag=True, help="Show what is, or would be, different in files."
+    ),
     click.option("--label", metavar="TEXT", help="What to call the run in its results."),
+    click.option(
+        "--no-history", "history", flag_value=False, default=True, help="Do not record the run."
+    ),
     click.option(
         "-v", "--verbose", count=True, help="Log to stderr; -vv more, -vvv with Paramiko's log."
     ),

@@ -11,7 +11,7 @@ import os
 import resource
 import shlex
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from fleetctl.cli.become import BecomeOptions
 from fleetctl.cli.confirm import confirm
 from fleetctl.cli.drive import Drive
 from fleetctl.cli.errors import say
+from fleetctl.cli.facts import make_facts
 from fleetctl.cli.hostkey import HostKeyPrompt
 from fleetctl.cli.invocation import Invocation, UnknownHostKey
 from fleetctl.cli.known_secrets import WatchedSecrets, secrets_in
@@ -59,6 +60,7 @@ def perform(
     uses: Sequence[SecretUse] = (),
     rollout: RolloutOptions | None = None,
     limit: str | None = None,
+    files: Iterable[tuple[str, str]] = (),
 ) -> int:
     """
     Run the operation on the hosts and show the results.
@@ -70,6 +72,7 @@ def perform(
         uses: The secrets that the operation will ask for.
         rollout: In which order and steps; None for a command that changes nothing.
         limit: What narrowed the pattern down; hosts it names are named as well.
+        files: (role, path) of what is run, such as a script: kept in the record with its hash.
 
     Returns:
         The exit code.
@@ -113,6 +116,7 @@ def perform(
             details=bool(options.verbose),
             compare=options.compare,
             output_dir=options.output_dir,
+            diff=options.diff,
         ),
         stdout=sys.stdout,
         stderr=sys.stderr,
@@ -128,8 +132,9 @@ def perform(
     )
     terminal.before_question = screen.erase
     run = Run(
-        id=make_run_id(datetime.now(UTC), os.urandom(2)),
-        label=options.label or render_label(invocation.argv),
+        id=make_run_id(datetime.now(UTC), os.urandom(4)),
+        label=options.label
+        or (invocation.repeat.label if invocation.repeat else render_label(invocation.argv)),
         assignments=assignments,
         limits=Limits(
             forks=fit_open_files(options.forks, hosts),
@@ -137,6 +142,7 @@ def perform(
             total_timeout_s=plan.total_timeout_s,
             max_down=plan.max_down,
         ),
+        check=options.check,
         rollout=plan.rollout,
     )
 
@@ -145,7 +151,33 @@ def perform(
 
     open_engine = invocation.open_engine or wiring.open_engine
 
+    recording = None
+    if options.history:
+        from fleetctl.cli.recording import Recording
+
+        recording = Recording(
+            run,
+            make_facts(
+                invocation,
+                run,
+                pattern=pattern,
+                operation_kind=operation.kind,
+                environ=os.environ,
+                gate=plan.gate,
+                files=files,
+            ),
+            redact=redactor.data,
+            warn=warn,
+        )
+
     async def main() -> int:
+        if recording is None:
+            return await execute()
+        async with recording:
+            recording.exit_code = await execute()
+        return recording.exit_code
+
+    async def execute() -> int:
         async with open_engine(
             secrets=WatchedSecrets(secrets, learn),
             ask_host_key=_host_key_prompt(hosts, terminal),
@@ -153,10 +185,17 @@ def perform(
             live_output=screen.wants_live_output,
             login_keys=state_directory(os.environ) / "login-keys",
             seen_host_keys=seen_host_keys_file(os.environ),
+            journal=recording.journal if recording is not None else None,
             in_batches=run.rollout is not None,
             gate=plan.gate,
         ) as engine:
-            drive = Drive(engine, screen, fold=wiring.fold, writing=screen.outlets)
+            drive = Drive(
+                engine,
+                screen,
+                fold=wiring.fold,
+                writing=screen.outlets,
+                record=recording.record if recording is not None else None,
+            )
             return await drive.execute(run)
 
     return wiring.run_loop(main)
@@ -180,7 +219,7 @@ def _assign(
 
 
 def make_run_id(now: datetime, random: bytes) -> str:
-    """Return an id that sorts by time, such as ``20261121T012233-7f3a``."""
+    """Return an id that sorts by time, such as ``20261121T012233-7f3a91c0``."""
     return f"{now.astimezone(UTC):%Y%m%dT%H%M%S}-{random.hex()}"
 
 

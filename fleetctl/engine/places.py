@@ -34,7 +34,8 @@ def most_lent(forks: int, hosts: Iterable[Host]) -> int:
         return MAX_LENT
     by_program = any(h.connection == "local" or h.settings.proxy_command for h in hosts)
     each = FILES_OF_A_PROGRAM if by_program else 1
-    return max(0, min(MAX_LENT, (limit - SPARE_FILES) // each - forks))
+    # One at least, out of the spare ones: with none no host could start.
+    return max(1, min(MAX_LENT, (limit - SPARE_FILES) // each - forks))
 
 
 class Places:

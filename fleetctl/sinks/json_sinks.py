@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from fleetctl.model.codec import event_to_json, render_time, result_to_json
 from fleetctl.model.events import Event, HostFinished, RunFinished, RunStarted
+from fleetctl.model.result import HostResult
 from fleetctl.sinks.escape import UNSAFE
 
 #: Of results that wait for their turn in ``--format json``.
@@ -45,6 +47,19 @@ def render_json(value: Mapping[str, object]) -> bytes:
     return text.encode()
 
 
+def without_output(result: HostResult) -> HostResult:
+    """
+    Return the result with nothing of its output but how much it was, and that it is not all there.
+
+    For when memory runs out: a row is worth more than what is in it (F77).
+    """
+    run = result.outcome.result
+    if run is None:
+        return result
+    run = replace(run, stdout=b"", stderr=b"", truncated=True)
+    return replace(result, outcome=replace(result.outcome, result=run))
+
+
 class NdjsonSink:
     """Writes one event per line, each handed to the operating system at once."""
 
@@ -59,11 +74,21 @@ class NdjsonSink:
         if isinstance(event, RunStarted):
             self._run_id = event.run_id
         self._seq += 1
+        try:
+            rendered = self._render(event)
+        except MemoryError:
+            if not isinstance(event, HostFinished):
+                raise
+            rendered = self._render(replace(event, result=without_output(event.result)))
+        self._out.write(rendered)
+        self._out.write(b"\n")
+        self._out.flush()
+
+    def _render(self, event: Event) -> bytes:
         fields = event_to_json(
             event, run_id=self._run_id, seq=self._seq, local_user=self._local_user
         )
-        self._out.write(render_json(fields) + b"\n")
-        self._out.flush()
+        return render_json(fields)
 
     def close(self) -> None:
         """Hand the rest to the operating system."""
@@ -102,13 +127,19 @@ class JsonSink:
                 self._out.write(b'{"hosts":[')
                 self._out.flush()
             case HostFinished(result=result):
-                fields = result_to_json(result, local_user=self._local_user)
                 self._counts[result.outcome.status] += 1
-                self._held[result.host.name] = rendered = render_json(fields)
+                try:
+                    rendered = self._render(result)
+                except MemoryError:
+                    rendered = self._render(without_output(result))
+                self._held[result.host.name] = rendered
                 self._held_bytes += len(rendered)
                 self._write_turns()
             case RunFinished():
                 self._write_end(event)
+
+    def _render(self, result: HostResult) -> bytes:
+        return render_json(result_to_json(result, local_user=self._local_user))
 
     def close(self) -> None:
         """Write what there is if the run never said it had finished."""
@@ -141,7 +172,8 @@ class JsonSink:
         self._held_bytes = 0
 
     def _write_host(self, rendered: bytes) -> None:
-        self._out.write(self._separator + rendered)
+        self._out.write(self._separator)
+        self._out.write(rendered)  # which may be large: not copied once more
         self._separator = b",\n"
 
     def _write_end(self, finished: RunFinished | None) -> None:

@@ -227,7 +227,7 @@ class _Bytes(io.BufferedIOBase):
 
     def write(self, data: object, /) -> int:
         """Queue bytes; see `_Queue.put`."""
-        content = bytes(memoryview(cast("bytes", data)))
+        content = data if isinstance(data, bytes) else bytes(memoryview(cast("bytearray", data)))
         self._queue.put(content)
         return len(content)
 

@@ -33,14 +33,15 @@ Two sides, on one database (SQLite in the state folder, or PostgreSQL by URL):
             await history.audit(limit=20)                    -> tuple[AuditEntry, ...], newest first
             await history.verify()                           -> Verification
 
-Records and places are in `fleetctl.store.types`, other questions and answers in
-`fleetctl.store.answers`.
+What the store is told is in `fleetctl.store.facts`, records are in `fleetctl.store.types`, other
+questions and answers in `fleetctl.store.answers`.
 
 Errors: `UsageError` for what the user got wrong (no such run, a regular expression, a place others
 can write to, a database of a newer version) and `StoreError`, exit code 6, for a store that cannot
 be read or written.
 
-Importing this package costs nothing; SQLAlchemy is loaded when a database is opened, and alembic
-only when one is made or brought up to date. What blocks runs in threads through the ``in_thread``
-that is passed in.
+Importing this package costs nothing. A run that is recorded in SQLite loads the module of the
+standard library, and neither SQLAlchemy nor alembic: SQLAlchemy is for reading and for PostgreSQL,
+and alembic for a database of an older version. What blocks runs in threads through the
+``in_thread`` that is passed in.
 """

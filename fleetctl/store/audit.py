@@ -12,19 +12,28 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 
-import sqlalchemy as sa
-
 from fleetctl.model.codec import render_time
-from fleetctl.store.tables import AUDIT, HOSTS
+from fleetctl.store.schema import HOST_COLUMNS, RESULT_COLUMNS
+from fleetctl.store.session import Session, row_of
 
 #: What stands before the first line.
 BEGINNING = "0" * 64
 #: A number of ours among the advisory locks of a PostgreSQL database.
 _LOCK = 0x666C7463_00000002
 
+#: What the hash over the results of a run is made of, in this order.
+_HASHED = (*HOST_COLUMNS[1:], *RESULT_COLUMNS)
+_CHANGED = _HASHED.index("changed")
+_RESULTS = (
+    f"SELECT {', '.join(_HASHED)} FROM hosts "  # noqa: S608 - columns of ours
+    "WHERE run_no = :run_no ORDER BY position"
+)
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
 
 def append(
-    connection: sa.Connection,
+    session: Session,
     event: str,
     *,
     at: datetime,
@@ -40,11 +49,10 @@ def append(
         who: The user.
         details: JSON types only.
     """
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-    last = sa.select(AUDIT.c.n, AUDIT.c.hash).order_by(AUDIT.c.n.desc()).limit(1)
-    row = connection.execute(last).one_or_none()
-    number, before = (row.n + 1, row.hash) if row is not None else (1, BEGINNING)
+    if not session.is_sqlite:
+        session.run("SELECT pg_advisory_xact_lock(:lock)", {"lock": _LOCK})
+    row = row_of(session, "SELECT n, hash FROM audit ORDER BY n DESC LIMIT 1")
+    number, before = (row[0] + 1, row[1]) if row is not None else (1, BEGINNING)
     entry = {
         "n": number,
         "at": render_time(at),
@@ -53,8 +61,11 @@ def append(
         "run": run_id,
         "details": dict(details or {}),
     }
-    line = json.dumps(entry, separators=(",", ":"))
-    connection.execute(sa.insert(AUDIT), {"n": number, "line": line, "hash": link(before, line)})
+    line = _encode(entry)
+    session.run(
+        "INSERT INTO audit (n, line, hash) VALUES (:n, :line, :hash)",
+        {"n": number, "line": line, "hash": link(before, line)},
+    )
 
 
 def link(before: str, line: str) -> str:
@@ -62,13 +73,13 @@ def link(before: str, line: str) -> str:
     return hashlib.sha256(f"{before}\n{line}".encode()).hexdigest()
 
 
-def digest_run(connection: sa.Connection, run_no: int) -> str:
+def digest_run(session: Session, run_no: int) -> str:
     """Return one hash over all that is recorded of the hosts of a run."""
     whole = hashlib.sha256()
-    columns = [column for column in HOSTS.columns if column.name != "run_no"]
-    rows = sa.select(*columns).where(HOSTS.c.run_no == run_no).order_by(HOSTS.c.position)
-    for row in connection.execute(rows):
+    for row in session.rows(_RESULTS, {"run_no": run_no}):
         values = [value.hex() if isinstance(value, bytes) else value for value in row]
-        whole.update(json.dumps(values, separators=(",", ":")).encode())
+        if values[_CHANGED] is not None:
+            values[_CHANGED] = bool(values[_CHANGED])
+        whole.update(_encode(values).encode())
         whole.update(b"\n")
     return whole.hexdigest()

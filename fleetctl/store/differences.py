@@ -89,8 +89,16 @@ def _diff(reader: Reader, old: StoredOutput, new: StoredOutput) -> tuple[str, ..
     contents = reader.output(old), reader.output(new)
     if any(one is None or len(one) > MAX_COMPARED_BYTES for one in contents):
         return ()
-    a, b = ((one or b"").decode("utf-8", "replace").split("\n") for one in contents)
+    a, b = (_lines(one or b"") for one in contents)
     if max(len(a), len(b)) > MAX_COMPARED_LINES:
         return ()
     found = difflib.unified_diff(a, b, "before", "after", lineterm="")
     return tuple(islice(found, MAX_DIFF_LINES))
+
+
+def _lines(content: bytes) -> list[str]:
+    """Return the lines of an output; what follows the last newline is one only if it is there."""
+    lines = content.decode("utf-8", "replace").split("\n")
+    if not lines[-1]:
+        lines.pop()
+    return lines

@@ -11,14 +11,14 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, sleep
 
 from fleetctl.model.errors import UsageError
-from fleetctl.store.types import StoreError
+from fleetctl.store.facts import FindStranger, StoreError
 
 DATABASE = "history.db"
 _LOCK = "history.lock"
@@ -28,9 +28,6 @@ COMPANIONS = ("-wal", "-shm")
 _LOCK_PAUSE_S = 0.02
 _WRITE_LOCK_AT = 120
 _PRIVATE = os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-
-#: Says who besides the user can change what stands at a path, or None.
-FindStranger = Callable[[Path], str | None]
 
 
 def prepare_folder(folder: Path, find_stranger: FindStranger) -> Path:
@@ -92,9 +89,12 @@ def opening(folder: Path, limit_s: float) -> Iterator[None]:
     Let one process at a time make, check and upgrade the database. Blocks.
 
     Raises:
-        StoreError: Another one does it for longer than the limit.
+        StoreError: Another one does it for longer than the limit, or nothing can be written there.
     """
-    descriptor = os.open(folder / _LOCK, _PRIVATE | os.O_RDWR, 0o600)
+    try:
+        descriptor = os.open(folder / _LOCK, _PRIVATE | os.O_RDWR, 0o600)
+    except OSError as error:
+        raise StoreError(f"the history cannot be kept in {folder}: {error.strerror}") from None
     try:
         until = monotonic() + limit_s
         while True:

@@ -20,6 +20,7 @@ from fleetctl.store.answers import (
     Verification,
 )
 from fleetctl.store.calls import to_its_end
+from fleetctl.store.facts import FindStranger
 from fleetctl.store.types import (
     HostFilter,
     HostRecord,
@@ -35,7 +36,6 @@ from fleetctl.store.types import (
 
 if TYPE_CHECKING:
     from fleetctl.store.database import Database
-    from fleetctl.store.folder import FindStranger
     from fleetctl.store.reading import Reader
 
 P = ParamSpec("P")
@@ -45,7 +45,8 @@ T = TypeVar("T")
 class History:
     """
     The recorded runs. A run is named by its id, by a part of the id that it begins with, or by
-    ``last``, ``last~1`` (the one before) and so on.
+    ``last``, ``last~1`` (the one before) and so on. Runs that go on are among them, but not those
+    that this process records.
 
     Every method raises `UsageError` if there is no such run, or more than one, and `StoreError` if
     the store cannot be read or written. Calls wait for each other.
@@ -132,7 +133,8 @@ class History:
         from fleetctl.store.prune import prune
 
         now = datetime.now(UTC)
-        return await self._call(prune, self._database, retention, who=who, at=now, dry_run=dry_run)
+        found = await self._call(prune, self._database, retention, who=who, at=now, dry_run=dry_run)
+        return Pruned(*found)
 
     async def audit(self, *, limit: int = 20) -> tuple[AuditEntry, ...]:
         """Return lines of the audit log, newest first."""
@@ -169,11 +171,11 @@ async def open_history(
     limits = limits or StoreLimits()
 
     def make() -> tuple[Database, Reader]:
-        from fleetctl.store.database import Database
+        from fleetctl.store.database import make_database
         from fleetctl.store.lost_runs import settle_lost_runs
         from fleetctl.store.reading import Reader
 
-        database = Database(location, find_stranger=find_stranger, lock_s=limits.lock_s)
+        database = make_database(location, find_stranger=find_stranger, lock_s=limits.lock_s)
         database.open()
         try:
             settle_lost_runs(database, location.folder)

@@ -11,13 +11,17 @@ import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
 
-import sqlalchemy as sa
-
 from fleetctl.store import audit
 from fleetctl.store.database import Database
 from fleetctl.store.marks import forget, is_live, is_whole
-from fleetctl.store.rows import run_record
-from fleetctl.store.tables import HOSTS, RUNS
+from fleetctl.store.rows import facts_from_json, reading_row
+from fleetctl.store.session import row_of, value_of
+
+_LIST = "SELECT no, id FROM runs WHERE finished_us IS NULL AND NOT is_lost"
+_LOOK = "SELECT facts FROM runs WHERE no = :no AND finished_us IS NULL AND NOT is_lost"
+_LOSE = "UPDATE runs SET is_lost = :is_lost WHERE no = :no"
+_MAY_HAVE_RUN = "UPDATE hosts SET ran = 'unknown' WHERE run_no = :no AND status IS NULL"
+_TRY_LOCK = "SELECT pg_try_advisory_lock(:lock)"
 
 
 def settle_lost_runs(database: Database, folder: Path) -> int:
@@ -34,23 +38,24 @@ def settle_lost_runs(database: Database, folder: Path) -> int:
     for no, run_id in unfinished_runs(database):
         if _is_live(database, folder, run_id):
             continue
-        with database.writing() as connection:
-            open_ = sa.and_(RUNS.c.no == no, RUNS.c.finished_us.is_(None), ~RUNS.c.is_lost)
-            row = connection.execute(sa.select(RUNS).where(open_)).one_or_none()
+        mine = {"no": no}
+        with database.writing() as session:
+            row = row_of(session, _LOOK, mine)
             if row is None:
                 continue
             whole = is_whole(folder, run_id)
             if not whole:
-                silent = (HOSTS.c.run_no == no) & HOSTS.c.status.is_(None)
-                connection.execute(sa.update(HOSTS).where(silent).values(ran="unknown"))
-            connection.execute(sa.update(RUNS).where(open_).values(is_lost=True))
+                session.run(_MAY_HAVE_RUN, mine)
+            session.run(_LOSE, mine | {"is_lost": True})
+            with reading_row():
+                who = facts_from_json(row[0]).user
             audit.append(
-                connection,
+                session,
                 "run.lost",
                 at=datetime.now(UTC),
-                who=run_record(row, {}, is_live=False).facts.user,
+                who=who,
                 run_id=run_id,
-                details={"journal": whole, "results": audit.digest_run(connection, no)},
+                details={"journal": whole, "results": audit.digest_run(session, no)},
             )
         forget(folder, run_id)
         lost += 1
@@ -59,10 +64,8 @@ def settle_lost_runs(database: Database, folder: Path) -> int:
 
 def unfinished_runs(database: Database) -> list[tuple[int, str]]:
     """Return the runs without an end that are not known to be lost."""
-    unfinished = RUNS.c.finished_us.is_(None) & ~RUNS.c.is_lost
-    with database.reading() as connection:
-        rows = connection.execute(sa.select(RUNS.c.no, RUNS.c.id).where(unfinished))
-        return [(row.no, row.id) for row in rows]
+    with database.reading() as session:
+        return [(row[0], row[1]) for row in session.rows(_LIST)]
 
 
 def hold_run(database: Database, run_id: str) -> None:
@@ -72,18 +75,18 @@ def hold_run(database: Database, run_id: str) -> None:
     The server takes the lock away when the connection is gone.
     """
     if not database.is_sqlite:
-        with database.writing() as connection:
-            connection.execute(sa.select(sa.func.pg_try_advisory_lock(_lock_of(run_id))))
+        with database.writing() as session:
+            session.run(_TRY_LOCK, {"lock": _lock_of(run_id)})
 
 
 def _is_live(database: Database, folder: Path, run_id: str) -> bool:
     if database.is_sqlite:
         return is_live(folder, run_id)
-    key = _lock_of(run_id)
-    with database.writing() as connection:
-        is_free = connection.execute(sa.select(sa.func.pg_try_advisory_lock(key))).scalar()
+    lock = {"lock": _lock_of(run_id)}
+    with database.writing() as session:
+        is_free = value_of(session, _TRY_LOCK, lock)
         if is_free:
-            connection.execute(sa.select(sa.func.pg_advisory_unlock(key)))
+            session.run("SELECT pg_advisory_unlock(:lock)", lock)
     return not is_free
 
 

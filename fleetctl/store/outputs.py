@@ -7,28 +7,43 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
-import sqlalchemy as sa
+from fleetctl.store.facts import StoreError
+from fleetctl.store.session import Session, row_of, value_of
 
-from fleetctl.store.tables import OUTPUTS, RUN_OUTPUTS, insert_once
-from fleetctl.store.types import StoreError
-
-#: Shorter ones are kept as they are: packing gains nothing.
-PACKED_FROM_BYTES = 128
+#: Shorter ones are kept as they are: packing gains little, and a run of short ones loads no packer.
+PACKED_FROM_BYTES = 512
 _LEVEL = 3
 #: Values in one condition, below what any SQLite takes.
 CHUNK = 500
 
+_ADD_OUTPUT = (
+    "INSERT INTO outputs (hash, size, is_packed, data) VALUES (:hash, :size, :is_packed, :data) "
+    "ON CONFLICT DO NOTHING"
+)
+_ADD_NEED = "INSERT INTO run_outputs (run_no, hash) VALUES (:run_no, :hash) ON CONFLICT DO NOTHING"
+_READ_OUTPUT = "SELECT size, is_packed, data FROM outputs WHERE hash = :hash"
+#: Outputs that one run needs, and no other.
+_OWN = (
+    "hash IN (SELECT mine.hash FROM run_outputs AS mine WHERE mine.run_no = :run_no) "
+    "AND NOT EXISTS (SELECT 1 FROM run_outputs AS other "
+    "WHERE other.hash = outputs.hash AND other.run_no <> :run_no)"
+)
+_SIZE_OF_OWN = "SELECT coalesce(sum(length(data)), 0) FROM outputs WHERE " + _OWN  # noqa: S608
+_FORGET_OWN = "DELETE FROM outputs WHERE " + _OWN  # noqa: S608
+_FORGET_NEEDS = "DELETE FROM run_outputs WHERE run_no = :run_no"
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+
+class Piece(NamedTuple):
     """
     What is kept of one stream of one host.
 
     Attributes:
         hash: SHA-256 of `data`; None if nothing was written.
         whole_hash: SHA-256 of everything the engine kept of it.
+
+    A tuple, since every result makes two.
     """
 
     data: bytes
@@ -36,11 +51,14 @@ class Piece:
     whole_hash: bytes
 
 
+_NOTHING = Piece(b"", None, hashlib.sha256(b"").digest())
+
+
 def cut(data: bytes, limit: int) -> Piece:
     """Return what is kept: everything, or head and tail."""
-    whole_hash = hashlib.sha256(data).digest()
     if not data:
-        return Piece(b"", None, whole_hash)
+        return _NOTHING
+    whole_hash = hashlib.sha256(data).digest()
     if len(data) <= limit:
         return Piece(data, whole_hash, whole_hash)
     tail = limit // 2
@@ -48,57 +66,46 @@ def cut(data: bytes, limit: int) -> Piece:
     return Piece(kept, hashlib.sha256(kept).digest(), whole_hash)
 
 
-def add_outputs(connection: sa.Connection, run_no: int, contents: Mapping[bytes, bytes]) -> None:
+def add_outputs(session: Session, run_no: int, contents: Mapping[bytes, bytes]) -> None:
     """Add what is not there yet, by hash, and note that the run needs all of it."""
     if not contents:
         return
-    if connection.dialect.name == "postgresql":
+    if not session.is_sqlite:
         # Nobody forgets an output between the look and the note; see `forget_outputs`.
-        connection.exec_driver_sql("LOCK TABLE outputs IN ROW EXCLUSIVE MODE")
-    known = _known(connection, contents)
+        session.run("LOCK TABLE outputs IN ROW EXCLUSIVE MODE")
+    known = _known(session, contents)
     fresh = [_row(key, data) for key, data in contents.items() if key not in known]
     if fresh:
-        connection.execute(insert_once(connection, OUTPUTS), fresh)
-    connection.execute(
-        insert_once(connection, RUN_OUTPUTS),
-        [{"run_no": run_no, "hash": key} for key in contents],
-    )
+        session.run_each(_ADD_OUTPUT, fresh)
+    session.run_each(_ADD_NEED, [{"run_no": run_no, "hash": key} for key in contents])
 
 
-def forget_outputs(connection: sa.Connection, run_nos: Iterable[int]) -> tuple[int, int]:
+def forget_outputs(session: Session, run_nos: Iterable[int]) -> tuple[int, int]:
     """
     Forget the outputs that only these runs need.
 
     Returns:
         How many, and the bytes they took.
     """
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("LOCK TABLE outputs IN SHARE ROW EXCLUSIVE MODE")
+    if not session.is_sqlite:
+        session.run("LOCK TABLE outputs IN SHARE ROW EXCLUSIVE MODE")
     count = size = 0
     for run_no in run_nos:
-        mine = sa.select(RUN_OUTPUTS.c.hash).where(RUN_OUTPUTS.c.run_no == run_no)
-        hashes = list(connection.execute(mine).scalars())
-        connection.execute(sa.delete(RUN_OUTPUTS).where(RUN_OUTPUTS.c.run_no == run_no))
-        for chunk in chunks(hashes):
-            needed = sa.select(RUN_OUTPUTS.c.hash).where(RUN_OUTPUTS.c.hash.in_(chunk))
-            gone = set(chunk) - set(connection.execute(needed).scalars())
-            if gone:
-                one_of = OUTPUTS.c.hash.in_(gone)
-                taken = sa.func.coalesce(sa.func.sum(sa.func.length(OUTPUTS.c.data)), 0)
-                size += connection.execute(sa.select(taken).where(one_of)).scalar_one()
-                count += connection.execute(sa.delete(OUTPUTS).where(one_of)).rowcount
-    return count, int(size)
+        mine = {"run_no": run_no}
+        size += int(value_of(session, _SIZE_OF_OWN, mine))
+        count += session.run(_FORGET_OWN, mine)
+        session.run(_FORGET_NEEDS, mine)
+    return count, size
 
 
-def read_output(connection: sa.Connection, key: bytes) -> bytes | None:
+def read_output(session: Session, key: bytes) -> bytes | None:
     """
     Return an output, or None if it is not kept.
 
     Raises:
         StoreError: It is not what was written.
     """
-    columns = (OUTPUTS.c.size, OUTPUTS.c.is_packed, OUTPUTS.c.data)
-    row = connection.execute(sa.select(*columns).where(OUTPUTS.c.hash == key)).one_or_none()
+    row = row_of(session, _READ_OUTPUT, {"hash": key})
     return None if row is None else unpack(key, *row)
 
 
@@ -124,11 +131,13 @@ def chunks(values: Iterable[bytes]) -> Iterable[list[bytes]]:
     return (values[at : at + CHUNK] for at in range(0, len(values), CHUNK))
 
 
-def _known(connection: sa.Connection, hashes: Iterable[bytes]) -> set[bytes]:
+def _known(session: Session, hashes: Iterable[bytes]) -> set[bytes]:
     known: set[bytes] = set()
     for chunk in chunks(hashes):
-        found = sa.select(OUTPUTS.c.hash).where(OUTPUTS.c.hash.in_(chunk))
-        known.update(connection.execute(found).scalars())
+        values = {f"hash{n}": key for n, key in enumerate(chunk)}
+        names = ", ".join(f":{name}" for name in values)
+        query = f"SELECT hash FROM outputs WHERE hash IN ({names})"  # noqa: S608 - of names
+        known.update(row[0] for row in session.rows(query, values))
     return known
 
 

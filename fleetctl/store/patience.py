@@ -8,18 +8,21 @@ is lost in the end is counted. Everything here blocks.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from time import monotonic
 
 from fleetctl.model.errors import UsageError
 from fleetctl.model.result import HostResult
-from fleetctl.store.types import StoreError, StoreLimits
+from fleetctl.store.facts import Retention, StoreError, StoreLimits
 from fleetctl.store.writer import Batch, RunWriter
 
 #: Time from one try to the next while the store is in trouble, and how long each of them waits for
 #: other writers.
 RETRY_PAUSE_S = 5.0
 RETRY_LOCK_S = 1.0
+#: Runs forgotten at the end of one, at most: nobody waits long for that.
+MOST_FORGOTTEN = 20
 
 log = logging.getLogger(__name__)
 
@@ -71,15 +74,27 @@ class PatientWriter:
         self._remarks.clear()
         return remarks
 
-    def close(self, exit_code: int | None) -> None:
-        """Try once more what is held, write the last words and let go of the store."""
-        if self._trouble is not None:
-            self._write_held()
-        self.lost = self._what_is_lost()
+    def close(self, exit_code: int | None = None, retention: Retention | None = None) -> None:
+        """
+        Try once more what is held, write the last words and let go of the store.
+
+        Args:
+            retention: What is forgotten after a run that is wholly recorded; None for nothing.
+        """
         try:
-            self._writer.close(exit_code, self.lost, is_over=self.end_is_written)
-        except StoreError as error:
-            self.lost = self.lost or f"how the run ended is not in the history: {error}"
+            if self._trouble is not None:
+                self._write_held()
+            self.lost = self._what_is_lost()
+            try:
+                self._writer.end(exit_code, self.lost)
+            except StoreError as error:
+                self.lost = self.lost or f"how the run ended is not in the history: {error}"
+            self._writer.let_go(is_over=self.end_is_written)
+            if retention is not None and self.lost is None and self.end_is_written:
+                with suppress(StoreError):
+                    self._writer.forget(retention, MOST_FORGOTTEN)
+        finally:
+            self._writer.close()
 
     def _write_held(self) -> None:
         batch = self._held

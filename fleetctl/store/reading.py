@@ -5,6 +5,7 @@ Questions to the database about recorded runs. Everything here blocks.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any
@@ -15,7 +16,8 @@ from fleetctl.model.errors import UsageError
 from fleetctl.store.answers import AuditEntry, Resumption
 from fleetctl.store.database import Database
 from fleetctl.store.outputs import chunks, read_output, unpack
-from fleetctl.store.rows import host_record, reading_row, run_record, to_time
+from fleetctl.store.records import host_record, run_record
+from fleetctl.store.rows import facts_from_json, reading_row, to_time
 from fleetctl.store.tables import AUDIT, HOSTS, NOTICES, OUTPUTS, RUNS
 from fleetctl.store.types import (
     HostFilter,
@@ -55,18 +57,18 @@ class Reader:
         query = sa.select(RUNS).order_by(RUNS.c.no.desc()).limit(limit)
         if label:
             query = query.where(RUNS.c.label.contains(label, autoescape=True))
-        with self._database.reading() as connection:
+        with self._database.querying() as connection:
             rows = connection.execute(query).all()
             return tuple(_run(connection, row) for row in rows)
 
     def find(self, run: str) -> RunRecord:
         """Return the run of that name."""
-        with self._database.reading() as connection:
+        with self._database.querying() as connection:
             return _run(connection, find_row(connection, run))
 
     def hosts(self, run: str, wanted: HostFilter) -> tuple[HostRecord, ...]:
         """Return the hosts that are wanted, in the order of the run."""
-        with self._database.reading() as connection:
+        with self._database.querying() as connection:
             no = find_row(connection, run).no
             numbers = class_numbers(connection, no)
             query = sa.select(HOSTS).where(HOSTS.c.run_no == no, *_conditions(wanted, numbers))
@@ -91,28 +93,28 @@ class Reader:
         """Return the bytes of an output."""
         if not stored.sha256:
             return b"" if stored.sent_bytes == 0 else None
-        with self._database.reading() as connection:
-            return read_output(connection, bytes.fromhex(stored.sha256))
+        with self._database.reading() as session:
+            return read_output(session, bytes.fromhex(stored.sha256))
 
     def each_output(self, keys: Iterable[bytes]) -> Generator[tuple[bytes, bytes], None, None]:
         """Yield hash and bytes of those of these outputs that are kept, in any order."""
         for chunk in chunks(keys):
             wanted = sa.select(OUTPUTS).where(OUTPUTS.c.hash.in_(chunk))
             few = wanted.execution_options(yield_per=20)
-            with self._database.reading() as connection, connection.execute(few) as rows:
+            with self._database.querying() as connection, connection.execute(few) as rows:
                 for row in rows:
                     yield row.hash, unpack(row.hash, row.size, row.is_packed, row.data)
 
     def notices(self, run: str) -> tuple[NoticeRecord, ...]:
         """Return the notices of a run, in their order."""
-        with self._database.reading() as connection:
+        with self._database.querying() as connection:
             no = find_row(connection, run).no
             query = sa.select(NOTICES).where(NOTICES.c.run_no == no).order_by(NOTICES.c.position)
             return tuple(_notice(row) for row in connection.execute(query))
 
     def names(self, run: str, what: str) -> tuple[str, ...]:
         """Return the hosts that a word stands for."""
-        with self._database.reading() as connection:
+        with self._database.querying() as connection:
             row = find_row(connection, run)
             condition = _NAMED.get(what)
             if condition is None:
@@ -122,7 +124,7 @@ class Reader:
 
     def resumption(self, run: str) -> Resumption:
         """Return what is done, what is not, and what nobody knows."""
-        with self._database.reading() as connection:
+        with self._database.querying() as connection:
             row = find_row(connection, run)
             columns = (HOSTS.c.name, HOSTS.c.status, HOSTS.c.ran)
             query = sa.select(*columns).where(HOSTS.c.run_no == row.no).order_by(HOSTS.c.position)
@@ -139,13 +141,13 @@ class Reader:
     def audit(self, limit: int) -> tuple[AuditEntry, ...]:
         """Return lines of the audit log, newest first."""
         query = sa.select(AUDIT).order_by(AUDIT.c.n.desc()).limit(limit)
-        with self._database.reading() as connection:
+        with self._database.querying() as connection:
             return tuple(AuditEntry(*row) for row in connection.execute(query))
 
     def output_users(self, run: str) -> tuple[RunRecord, Sequence[OutputUser]]:
         """Return a run, and of its hosts the name and the hashes of what is kept."""
         columns = (HOSTS.c.name, HOSTS.c.stdout_hash, HOSTS.c.stderr_hash)
-        with self._database.reading() as connection:
+        with self._database.querying() as connection:
             row = find_row(connection, run)
             query = sa.select(*columns).where(HOSTS.c.run_no == row.no).order_by(HOSTS.c.position)
             users = [(user[0], user[1], user[2]) for user in connection.execute(query)]
@@ -162,9 +164,12 @@ def find_row(connection: sa.Connection, run: str) -> sa.Row[Any]:
     match = _LAST.fullmatch(run)
     query = sa.select(RUNS).order_by(RUNS.c.no.desc())
     if match:
-        row = connection.execute(query.offset(int(match[1] or 0)).limit(1)).one_or_none()
+        others = RUNS.c.no.not_in(_own_runs(connection))
+        rest = query.where(others).offset(int(match[1] or 0)).limit(1)
+        row = connection.execute(rest).one_or_none()
         if row is None:
-            count = connection.execute(sa.select(sa.func.count()).select_from(RUNS)).scalar_one()
+            number = sa.select(sa.func.count()).select_from(RUNS).where(others)
+            count = connection.execute(number).scalar_one()
             raise UsageError(
                 f"there is no run {run}: {count} are recorded" if count else "no run is recorded",
                 hint="fleetctl history list" if count else None,
@@ -180,6 +185,19 @@ def find_row(connection: sa.Connection, run: str) -> sa.Row[Any]:
         ids = ", ".join(row.id for row in rows)
         raise UsageError(f'"{run}" begins more than one run: {ids}', hint="give more of the id")
     raise UsageError(f'there is no run "{run}"', hint="fleetctl history list")
+
+
+def _own_runs(connection: sa.Connection) -> list[int]:
+    """Return the runs that this process is recording: nobody means those by the last one."""
+    going_on = RUNS.c.finished_us.is_(None) & ~RUNS.c.is_lost
+    own = os.uname().nodename, os.getpid()
+    found = []
+    for row in connection.execute(sa.select(RUNS.c.no, RUNS.c.facts).where(going_on)):
+        with reading_row():
+            facts = facts_from_json(row.facts)
+        if (facts.controller, facts.pid) == own:
+            found.append(row.no)
+    return found
 
 
 def class_numbers(connection: sa.Connection, run_no: int) -> dict[bytes, int]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -18,19 +18,17 @@ from fleetctl.model.events import Event, HostFinished, Notice, RunFinished
 from fleetctl.model.host import Host
 from fleetctl.model.run import Run
 from fleetctl.store.calls import to_its_end
-from fleetctl.store.types import (
+from fleetctl.store.facts import (
+    FindStranger,
     InThread,
     Redact,
     Retention,
     RunFacts,
-    StoreError,
     StoreLimits,
     StoreLocation,
 )
 
 if TYPE_CHECKING:
-    from fleetctl.store.database import Database
-    from fleetctl.store.folder import FindStranger
     from fleetctl.store.patience import PatientWriter
     from fleetctl.store.writer import Batch
 
@@ -39,10 +37,8 @@ T = TypeVar("T")
 
 #: Time from one commit to the next where many hosts come; so long waits a host at most for others.
 PACE_S = 0.02
-#: After a batch of no more than that, the next one is not waited for: hosts come one by one.
+#: Where no more hosts than that are under way, nobody is waited for: there are no others to come.
 FEW = 2
-#: Runs forgotten at the end of one, at most: nobody waits long for that.
-MOST_FORGOTTEN = 20
 
 
 class Recorder:
@@ -81,7 +77,6 @@ class Recorder:
         self._limits = limits or StoreLimits()
         self._retention = retention
         self._warn = warn or (lambda _: None)
-        self._who = ""
         self._lost: str | None = None
         self._positions: dict[str, int] = {}
         self._recorded: set[str] = set()
@@ -102,13 +97,7 @@ class Recorder:
             UsageError: Others could write to the place, it is not ours, or of a newer version.
                 Nothing was written; `finish` is not needed.
         """
-        writer, empty = await self._blocking(self._make_writer, run, facts)
-        try:
-            await self._blocking(writer.open)
-        except BaseException:
-            await self._blocking(writer.close, None)
-            raise
-        self._who = facts.user
+        writer, empty = await self._blocking(self._open_writer, run, facts)
         self._positions = {one.host.name: n for n, one in enumerate(run.assignments)}
         self._writer, self._batches = writer, _Batches(empty)
         self._pass_on_remarks(writer)
@@ -124,6 +113,7 @@ class Recorder:
         if position is None or host.name in self._recorded or self._batches is None:
             return
         self._batches.next.starts.append(position)
+        self._batches.under_way.add(host.name)
         await self._batches.written()
         self._recorded.add(host.name)
 
@@ -141,6 +131,7 @@ class Recorder:
             match event:
                 case HostFinished():
                     batch.results.append((event.result, event.at))
+                    self._batches.under_way.discard(event.result.host.name)
                 case Notice():
                     batch.notices.append(event)
                 case RunFinished():
@@ -170,14 +161,11 @@ class Recorder:
         self, writer: PatientWriter, task: asyncio.Task[None], exit_code: int | None
     ) -> None:
         await asyncio.wait([task])
-        await self._blocking(writer.close, exit_code)
+        await self._blocking(writer.close, exit_code, self._retention)
         self._pass_on_remarks(writer)
         self._lost = writer.lost
         if self._lost is not None:
             self._warn(self._lost)
-        elif self._retention is not None and writer.end_is_written:
-            with suppress(StoreError):
-                await self._blocking(self._forget, self._retention)
 
     async def _write(self, writer: PatientWriter, batches: _Batches) -> None:
         async with aclosing(batches.filled()) as filled:
@@ -189,14 +177,17 @@ class Recorder:
         for remark in writer.take_remarks():
             self._warn(remark)
 
-    def _make_writer(self, run: Run, facts: RunFacts) -> tuple[PatientWriter, Callable[[], Batch]]:
-        """Import what writing needs, which takes a moment, and put it together."""
+    def _open_writer(self, run: Run, facts: RunFacts) -> tuple[PatientWriter, Callable[[], Batch]]:
+        """Import what writing needs, which takes a moment, and begin the run."""
+        from fleetctl.store.database import make_database
         from fleetctl.store.patience import PatientWriter
         from fleetctl.store.rows import Cleaner
         from fleetctl.store.writer import Batch, RunWriter
 
         writer = RunWriter(
-            self._database(),
+            make_database(
+                self._location, find_stranger=self._find_stranger, lock_s=self._limits.lock_s
+            ),
             self._location.folder,
             run,
             facts,
@@ -204,25 +195,13 @@ class Recorder:
             limits=self._limits,
             started_at=datetime.now(UTC),
         )
-        return PatientWriter(writer, self._limits), Batch
-
-    def _database(self) -> Database:
-        from fleetctl.store.database import Database
-
-        return Database(
-            self._location, find_stranger=self._find_stranger, lock_s=self._limits.lock_s
-        )
-
-    def _forget(self, retention: Retention) -> None:
-        from fleetctl.store.prune import prune
-
-        database = self._database()
+        patient = PatientWriter(writer, self._limits)
         try:
-            database.open()
-            now = datetime.now(UTC)
-            prune(database, retention, who=self._who, at=now, most=MOST_FORGOTTEN)
-        finally:
-            database.close()
+            patient.open()
+        except BaseException:
+            patient.close()
+            raise
+        return patient, Batch
 
     async def _blocking(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call in a thread; whoever is cancelled meanwhile waits for its end: it uses the store."""
@@ -230,12 +209,19 @@ class Recorder:
 
 
 class _Batches:
-    """What is to be written: one batch is filled while the one before is on its way."""
+    """
+    What is to be written: one batch is filled while the one before is on its way.
+
+    Attributes:
+        next: What is written next.
+        under_way: Names of hosts that started, and have no result.
+    """
 
     def __init__(self, empty: Callable[[], Batch]) -> None:
         self.next = empty()
+        self.under_way: set[str] = set()
         self._empty = empty
-        self._done: asyncio.Future[None] | None = None
+        self._waiters: list[asyncio.Future[None]] = []
         self._wake = asyncio.Event()
         self._is_closed = self._is_over = False
 
@@ -243,38 +229,42 @@ class _Batches:
         """Wait until what is in the next batch now was written, or is held for later."""
         if self._is_over:
             return
-        if self._done is None:
-            self._done = asyncio.get_running_loop().create_future()
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
         self._wake.set()
-        await asyncio.shield(self._done)
+        await waiter
 
     async def filled(self) -> AsyncGenerator[Batch, None]:
         """
         Yield batches until the last; one is done when the next is asked for, whatever became of it.
         """
         loop = asyncio.get_running_loop()
-        free_at = loop.time()
+        begun_at = loop.time() - PACE_S
         try:
-            while not (self._is_closed and not self.next and self._done is None):
+            while not (self._is_closed and not self.next and not self._waiters):
                 await self._wake.wait()
                 self._wake.clear()
-                if not self._is_closed:
-                    await asyncio.sleep(free_at - loop.time())
+                if not self._is_closed and len(self.under_way) > FEW:
+                    await asyncio.sleep(begun_at + PACE_S - loop.time())
+                begun_at = loop.time()
                 batch, self.next = self.next, self._empty()
-                done, self._done = self._done, None
-                free_at = loop.time() + (PACE_S if len(batch) > FEW else 0.0)
+                waiters, self._waiters = self._waiters, []
                 try:
                     if batch:
                         yield batch
                 finally:
-                    if done is not None:
-                        done.set_result(None)
+                    _release(waiters)
         finally:
             self._is_over = True
-            if self._done is not None:
-                self._done.set_result(None)
+            _release(self._waiters)
 
     def close(self) -> None:
         """Nothing more will come."""
         self._is_closed = True
         self._wake.set()
+
+
+def _release(waiters: Iterable[asyncio.Future[None]]) -> None:
+    for waiter in waiters:
+        if not waiter.done():  # who waited may have been cancelled
+            waiter.set_result(None)

@@ -1,5 +1,5 @@
 """
-Results and facts as rows of the tables, and back.
+Results and facts as what the tables have of them.
 """
 
 from __future__ import annotations
@@ -10,23 +10,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
-
-import sqlalchemy as sa
 
 from fleetctl.model.codec import failure_to_json
-from fleetctl.model.failure import Failure, Status
-from fleetctl.model.result import ExecResult, HostResult, PhaseTimes, Ran
+from fleetctl.model.result import ExecResult, HostResult
+from fleetctl.store.facts import InputFile, Redact, RunFacts
 from fleetctl.store.outputs import Piece, cut
-from fleetctl.store.types import (
-    HostRecord,
-    InputFile,
-    Redact,
-    RunFacts,
-    RunRecord,
-    RunState,
-    StoredOutput,
-)
 
 #: More JSON than this is not kept of one host: neither facts nor diff, which are the long ones.
 MAX_DETAIL_CHARACTERS = 1024 * 1024
@@ -35,6 +23,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _NOTHING = ExecResult(exit_status=None)
 _CLASS_KEY_BYTES = 16
+_encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
 class Garbled(Exception):
@@ -67,7 +56,7 @@ def to_time(microseconds: int | None) -> datetime | None:
 
 def to_json(value: object) -> str:
     """Return JSON in ASCII; what JSON does not know is written as its text."""
-    return json.dumps(value, separators=(",", ":"), default=str)
+    return _encode(value)
 
 
 class Cleaner:
@@ -163,82 +152,6 @@ def host_row(
         "detail": _detail(result, run, cleaner),
     }
     return columns, (stdout, stderr)
-
-
-def host_record(row: sa.Row[Any], class_numbers: Mapping[bytes, int]) -> HostRecord:
-    """Return the record of a row of the table ``hosts``."""
-    with reading_row():
-        return _host_record(row, class_numbers)
-
-
-def _host_record(row: sa.Row[Any], class_numbers: Mapping[bytes, int]) -> HostRecord:
-    detail = json.loads(row.detail) if row.detail else {}
-    failure = detail.get("failure")
-    if failure is not None:
-        failure.pop("phase", None)
-    return HostRecord(
-        name=row.name,
-        position=row.position,
-        status=cast("Status | None", row.status),
-        ran=cast("Ran", row.ran),
-        class_number=class_numbers.get(row.class_key) if row.class_key is not None else None,
-        changed=bool(row.changed),
-        exit_status=row.exit_status,
-        exit_signal=row.exit_signal,
-        stdout=_stored(row.stdout_hash, row.stdout_sent, row.stdout_kept),
-        stderr=_stored(row.stderr_hash, row.stderr_sent, row.stderr_kept),
-        truncated=detail.get("truncated", False),
-        output_complete=detail.get("output_complete", True),
-        gone=detail.get("gone"),
-        refused_env=tuple(detail.get("refused_env", ())),
-        data=detail.get("data", {}),
-        diff=detail.get("diff"),
-        failure=None if failure is None else Failure(**failure),
-        address=row.address,
-        port=row.port,
-        user=row.login,
-        attempts=row.attempts or 0,
-        started_at=to_time(row.started_us),
-        finished_at=to_time(row.finished_us),
-        duration_s=row.duration_s or 0.0,
-        phases=PhaseTimes(*detail.get("phases", ())),
-    )
-
-
-def run_record(row: sa.Row[Any], counts: Mapping[str, int] | None, *, is_live: bool) -> RunRecord:
-    """
-    Return the record of a row of the table ``runs``.
-
-    Args:
-        counts: Status -> hosts; None for those in the row.
-    """
-    with reading_row():
-        return _run_record(row, counts, is_live=is_live)
-
-
-def _run_record(row: sa.Row[Any], counts: Mapping[str, int] | None, *, is_live: bool) -> RunRecord:
-    started_at = to_time(row.started_us)
-    assert started_at is not None
-    state: RunState = "running" if is_live else "lost"
-    return RunRecord(
-        id=row.id,
-        label=row.label,
-        state="finished" if row.finished_us is not None else state,
-        started_at=started_at,
-        finished_at=to_time(row.finished_us),
-        duration_s=row.duration_s,
-        check=row.is_check,
-        host_count=row.host_count,
-        counts=json.loads(row.counts) if counts is None else counts,
-        facts=facts_from_json(row.facts),
-        interrupted_by=row.interrupted_by,
-        exit_code=row.exit_code,
-        lost=row.lost,
-    )
-
-
-def _stored(key: bytes | None, sent: int | None, kept: int | None) -> StoredOutput:
-    return StoredOutput(key.hex() if key else "", sent or 0, kept or 0)
 
 
 def _detail(result: HostResult, run: ExecResult, cleaner: Cleaner) -> str:

@@ -1,7 +1,8 @@
 """
-The tables of the store, as the code of this version reads and writes them.
+The tables of the store, as questions in the words of SQLAlchemy name them.
 
-How a database gets them is told in `fleetctl.store.migrations`; a test compares the two. Times are
+How a database gets them is told in `fleetctl.store.migrations` and `fleetctl.store.schema`, and
+tests compare the three. Times are
 whole microseconds since 1970 in UTC. Text is JSON where a comment says so, always with ASCII
 characters only, since PostgreSQL takes no NUL in a text.
 """
@@ -9,11 +10,6 @@ characters only, since PostgreSQL takes no NUL in a text.
 from __future__ import annotations
 
 import sqlalchemy as sa
-
-#: Version of the schema: the last migration, and ``user_version`` of an SQLite database.
-SCHEMA_VERSION = 1
-#: ``application_id`` of an SQLite database: "fltc".
-APPLICATION_ID = 0x666C7463
 
 METADATA = sa.MetaData()
 
@@ -103,14 +99,3 @@ AUDIT = sa.Table(
     sa.Column("line", sa.Text, nullable=False),  # JSON: the entry
     sa.Column("hash", sa.Text, nullable=False),
 )
-
-
-def insert_once(connection: sa.Connection, table: sa.Table) -> sa.Executable:
-    """Return a statement that inserts rows, but those whose key is there already."""
-    if connection.dialect.name == "postgresql":
-        from sqlalchemy.dialects import postgresql
-
-        return postgresql.insert(table).on_conflict_do_nothing()
-    from sqlalchemy.dialects import sqlite
-
-    return sqlite.insert(table).on_conflict_do_nothing()

@@ -11,11 +11,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from fleetctl.store import audit
+from fleetctl.store.alchemy import AlchemySession
 from fleetctl.store.answers import Verification
-from fleetctl.store.database import Database
+from fleetctl.store.database import Database, StoreDamaged
+from fleetctl.store.facts import StoreError
 from fleetctl.store.outputs import unpack
 from fleetctl.store.tables import AUDIT, OUTPUTS, RUNS
-from fleetctl.store.types import StoreError
 
 #: More problems are not listed.
 MAX_PROBLEMS = 100
@@ -25,13 +26,17 @@ _ENDS = frozenset({"run.finished", "run.lost"})
 
 def verify(database: Database) -> Verification:
     """
-    Look at every line of the audit log, every run and every output.
+    Look at every line of the audit log, every run and every output, and SQLite at its own file.
 
     Raises:
         StoreError: The database cannot be read.
     """
     problems: list[str] = []
-    with database.reading() as connection:
+    try:
+        database.check()
+    except StoreDamaged as damage:
+        problems.append(damage.message)
+    with database.querying() as connection:
         log = _Log()
         for row in connection.execute(sa.select(AUDIT).order_by(AUDIT.c.n)):
             problems += log.read(row)
@@ -98,7 +103,7 @@ def _compare(connection: sa.Connection, log: _Log, row: sa.Row[Any]) -> Iterator
     wanted = log.results.get(row.id)
     if wanted is None:
         yield f"the end of run {row.id} is not in the audit log"
-    elif wanted != audit.digest_run(connection, row.no):
+    elif wanted != audit.digest_run(AlchemySession(connection), row.no):
         yield f"the results of run {row.id} are not what was written"
 
 

@@ -6,19 +6,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-
-import sqlalchemy as sa
 
 from fleetctl.model.events import Notice, RunFinished
 from fleetctl.model.result import HostResult
 from fleetctl.model.run import Run
 from fleetctl.store import audit
 from fleetctl.store.database import Database, StoreDamaged
+from fleetctl.store.facts import Retention, RunFacts, StoreError, StoreLimits
 from fleetctl.store.lost_runs import hold_run, settle_lost_runs
 from fleetctl.store.marks import Mark
 from fleetctl.store.outputs import Piece, add_outputs
+from fleetctl.store.prune import prune
 from fleetctl.store.rows import (
     Cleaner,
     facts_from_json,
@@ -27,14 +27,32 @@ from fleetctl.store.rows import (
     to_json,
     to_microseconds,
 )
-from fleetctl.store.tables import HOSTS, NOTICES, RUNS, insert_once
-from fleetctl.store.types import RunFacts, StoreError, StoreLimits
+from fleetctl.store.schema import RESULT_COLUMNS
+from fleetctl.store.session import Session, row_of, value_of
 
-_UPDATED = (
-    "ran status class_key changed exit_status exit_signal stdout_hash stdout_sent stdout_kept "
-    "stderr_hash stderr_sent stderr_kept address port login attempts started_us finished_us "
-    "duration_s detail"
-).split()
+_BEGIN = (
+    "INSERT INTO runs (id, label, started_us, is_check, is_lost, host_count, counts, facts) "
+    "VALUES (:id, :label, :started_us, :is_check, :is_lost, :host_count, :counts, :facts)"
+)
+_HOST = "INSERT INTO hosts (run_no, position, name, ran) VALUES (:run_no, :position, :name, 'no')"
+_STARTING = (
+    "UPDATE hosts SET ran = 'unknown' "
+    "WHERE run_no = :run_no AND position = :position AND status IS NULL"
+)
+_SET = ", ".join(f"{name} = :{name}" for name in ("ran", *RESULT_COLUMNS))
+_FINISHED = (
+    f"UPDATE hosts SET {_SET} "  # noqa: S608 - columns of ours
+    "WHERE run_no = :run_no AND position = :position"
+)
+_NOTICE = (
+    "INSERT INTO notices (run_no, position, at_us, host, detail) "
+    "VALUES (:run_no, :position, :at_us, :host, :detail) ON CONFLICT DO NOTHING"
+)
+_END = (
+    "UPDATE runs SET finished_us = :finished_us, duration_s = :duration_s, counts = :counts, "
+    "interrupted_by = :interrupted_by, is_lost = :is_lost WHERE no = :no"
+)
+_LAST_WORDS = "UPDATE runs SET exit_code = :exit_code, lost = :lost WHERE no = :no"
 
 
 @dataclass(slots=True)
@@ -130,11 +148,11 @@ class RunWriter:
             where = error.filename or self._folder
             raise StoreError(f"{where} cannot be made: {error.strerror}") from None
         if self._no is None:
-            self._look_after_others()
-            hold_run(self._database, self._run.id)
-            with self._database.writing() as connection:
-                no = self._begin(connection)
-            self._no = no
+            try:
+                self._no = self._begin_among_others()
+            except StoreDamaged:
+                self._database.begin_anew(self._note_damage)
+                self._no = self._begin_among_others()
         elif not self._database.is_sqlite:
             hold_run(self._database, self._run.id)
 
@@ -151,12 +169,12 @@ class RunWriter:
         assert self._no is not None
         rows, pieces = self._rows(batch)
         contents, kept_bytes = self._choose(rows, pieces)
-        with self._database.writing() as connection:
-            self._write_hosts(connection, batch, rows)
-            add_outputs(connection, self._no, contents)
-            notices = self._write_notices(connection, batch.notices)
+        with self._database.writing() as session:
+            self._write_hosts(session, batch, rows)
+            add_outputs(session, self._no, contents)
+            notices = self._write_notices(session, batch.notices)
             if batch.end is not None:
-                self._write_end(connection, batch.end)
+                self._write_end(session, batch.end)
         self._kept.update(contents)
         self._kept_bytes += kept_bytes
         self._notice_count += notices
@@ -174,39 +192,59 @@ class RunWriter:
         if not self._database.is_sqlite:
             self._database.close()
 
-    def close(self, exit_code: int | None, lost: str | None, *, is_over: bool) -> None:
+    def end(self, exit_code: int | None, lost: str | None) -> None:
         """
-        Write the last words and let go of the run, whatever happens.
+        Write the last words.
 
         Args:
             lost: What could not be recorded, in words.
-            is_over: The end of the run is in the database.
 
         Raises:
-            StoreError: The last words could not be written.
+            StoreError: They could not be written.
         """
-        try:
-            if self._no is not None and self._database.is_open:
-                words = {"exit_code": exit_code, "lost": lost and self._cleaner.column(lost)}
-                with self._database.writing() as connection:
-                    mine = sa.update(RUNS).where(RUNS.c.no == self._no)
-                    connection.execute(mine.values(words))
-        finally:
-            self._database.close()
-            if is_over or self._no is None:
-                self._mark.remove()
-            else:
-                self._mark.leave()
+        if self._no is None or not self._database.is_open:
+            return
+        words = {
+            "no": self._no,
+            "exit_code": exit_code,
+            "lost": lost and self._cleaner.column(lost),
+        }
+        with self._database.writing() as session:
+            session.run(_LAST_WORDS, words)
 
-    def _look_after_others(self) -> None:
-        """Settle runs that were lost; what took them may have damaged the database."""
-        try:
-            if settle_lost_runs(self._database, self._folder):
-                self._database.check()
-        except StoreDamaged:
-            self._database.begin_anew(self._note_damage)
+    def forget(self, retention: Retention, most: int) -> None:
+        """
+        Forget old runs, at most so many.
 
-    def _begin(self, connection: sa.Connection) -> int:
+        Raises:
+            StoreError: The database cannot be read or written.
+        """
+        prune(self._database, retention, who=self._who, at=datetime.now(UTC), most=most)
+
+    def let_go(self, *, is_over: bool) -> None:
+        """
+        Let go of the run, and not yet of the database.
+
+        Args:
+            is_over: The end of the run is in the database.
+        """
+        if is_over or self._no is None:
+            self._mark.remove()
+        else:
+            self._mark.leave()
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._database.close()
+
+    def _begin_among_others(self) -> int:
+        if settle_lost_runs(self._database, self._folder):
+            self._database.check()  # what took them may have damaged the database
+        hold_run(self._database, self._run.id)
+        with self._database.writing() as session:
+            return self._begin(session)
+
+    def _begin(self, session: Session) -> int:
         """Insert the run and its hosts, unless a try whose end was not heard of has done so."""
         run, clean = self._run, self._cleaner
         columns: dict[str, object] = {
@@ -219,29 +257,30 @@ class RunWriter:
             "counts": "{}",
             "facts": self._facts,
         }
-        found = connection.execute(sa.select(RUNS).where(RUNS.c.id == run.id)).one_or_none()
+        found = row_of(
+            session, "SELECT no, facts, started_us FROM runs WHERE id = :id", {"id": run.id}
+        )
         if found is not None:
-            if (found.facts, found.started_us) != (self._facts, columns["started_us"]):
+            if found[1:] != (self._facts, columns["started_us"]):
                 raise StoreError(f"there is another run {run.id} in the history")
-            return int(found.no)
-        key = connection.execute(sa.insert(RUNS).values(columns)).inserted_primary_key
-        assert key is not None
+            return int(found[0])
+        session.run(_BEGIN, columns)
+        no = int(value_of(session, "SELECT no FROM runs WHERE id = :id", {"id": run.id}))
         rows = [
-            {"run_no": key.no, "position": n, "name": clean.column(name), "ran": "no"}
+            {"run_no": no, "position": n, "name": clean.column(name)}
             for name, n in self._positions.items()
         ]
-        if rows:
-            connection.execute(sa.insert(HOSTS), rows)
+        session.run_each(_HOST, rows)
         details = {"hosts": len(rows), "label": clean.text(run.label), "check": run.check}
         audit.append(
-            connection,
+            session,
             "run.started",
             at=self._started_at,
             who=self._who,
             run_id=run.id,
             details=details,
         )
-        return int(key.no)
+        return no
 
     def _rows(self, batch: Batch) -> tuple[list[dict[str, object]], list[tuple[Piece, Piece]]]:
         rows, pieces = [], []
@@ -250,7 +289,7 @@ class RunWriter:
             position = self._positions.get(result.host.name)
             if position is None:
                 continue  # no host of this run
-            row |= {"b_run_no": self._no, "b_position": position}
+            row["run_no"], row["position"] = self._no, position
             rows.append(row)
             pieces.append(both)
         return rows, pieces
@@ -273,24 +312,19 @@ class RunWriter:
                 size += len(piece.data)
         return contents, size
 
-    def _write_hosts(
-        self, connection: sa.Connection, batch: Batch, rows: list[dict[str, object]]
-    ) -> None:
-        has_result = {row["b_position"] for row in rows}
+    def _write_hosts(self, session: Session, batch: Batch, rows: list[dict[str, object]]) -> None:
+        has_result = {row["position"] for row in rows}
         starts = [
-            {"b_run_no": self._no, "b_position": position, "ran": "unknown"}
+            {"run_no": self._no, "position": position}
             for position in batch.starts
             if position not in has_result
         ]
-        if starts:
-            connection.execute(_STARTING, starts)
-        if rows:
-            connection.execute(_FINISHED, rows)
+        session.run_each(_STARTING, starts)
+        session.run_each(_FINISHED, rows)
 
-    def _write_notices(self, connection: sa.Connection, notices: list[Notice]) -> int:
+    def _write_notices(self, session: Session, notices: list[Notice]) -> int:
         rows = list(self._notice_rows(notices))
-        if rows:
-            connection.execute(insert_once(connection, NOTICES), rows)
+        session.run_each(_NOTICE, rows)
         return len(rows)
 
     def _notice_rows(self, notices: list[Notice]) -> Iterator[dict[str, object]]:
@@ -305,42 +339,33 @@ class RunWriter:
                 "detail": to_json(self._cleaner.json(detail)),
             }
 
-    def _write_end(self, connection: sa.Connection, end: RunFinished) -> None:
+    def _write_end(self, session: Session, end: RunFinished) -> None:
         assert self._no is not None
-        mine = RUNS.c.no == self._no
-        if connection.execute(sa.select(RUNS.c.finished_us).where(mine)).scalar() is not None:
+        mine = {"no": self._no}
+        if value_of(session, "SELECT finished_us FROM runs WHERE no = :no", mine) is not None:
             return  # written by a try whose end was not heard of
         counts = dict(end.counts)
-        connection.execute(
-            sa.update(RUNS)
-            .where(mine)
-            .values(
-                finished_us=to_microseconds(end.at),
-                duration_s=end.duration_s,
-                counts=to_json(counts),
-                interrupted_by=end.interrupted_by,
-                is_lost=False,
-            )
+        session.run(
+            _END,
+            {
+                "no": self._no,
+                "finished_us": to_microseconds(end.at),
+                "duration_s": end.duration_s,
+                "counts": to_json(counts),
+                "interrupted_by": end.interrupted_by,
+                "is_lost": False,
+            },
         )
         audit.append(
-            connection,
+            session,
             "run.finished",
             at=end.at,
             who=self._who,
             run_id=end.run_id,
-            details={"counts": counts, "results": audit.digest_run(connection, self._no)},
+            details={"counts": counts, "results": audit.digest_run(session, self._no)},
         )
 
     def _note_damage(self, path: Path) -> None:
         self.remarks.append(
             f"the history was damaged: it is kept as {path}, and a new one was begun"
         )
-
-
-_ONE_HOST = (HOSTS.c.run_no == sa.bindparam("b_run_no")) & (
-    HOSTS.c.position == sa.bindparam("b_position")
-)
-_STARTING = (
-    sa.update(HOSTS).where(_ONE_HOST, HOSTS.c.status.is_(None)).values(ran=sa.bindparam("ran"))
-)
-_FINISHED = sa.update(HOSTS).where(_ONE_HOST).values({n: sa.bindparam(n) for n in _UPDATED})

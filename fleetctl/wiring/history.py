@@ -4,15 +4,15 @@ The store of recorded runs: who writes it, and who reads it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fleetctl.store.facts import Redact, Retention
     from fleetctl.store.history import History
     from fleetctl.store.recorder import Recorder
-    from fleetctl.store.types import Redact, Retention
 
 
 def make_recorder(
@@ -34,8 +34,8 @@ def make_recorder(
         warn: Told what the operator should know at once.
     """
     from fleetctl.ssh.blocking import in_thread
+    from fleetctl.store.facts import Retention, StoreLocation
     from fleetctl.store.recorder import Recorder
-    from fleetctl.store.types import Retention, StoreLocation
 
     return Recorder(
         StoreLocation(folder, url),
@@ -47,6 +47,18 @@ def make_recorder(
     )
 
 
+def make_retention(limits: Mapping[str, Any]) -> Retention:
+    """
+    Return what is forgotten at the end of a run.
+
+    Args:
+        limits: Fields of `fleetctl.store.facts.Retention`; the others are as usual.
+    """
+    from fleetctl.store.facts import Retention
+
+    return Retention(**limits)
+
+
 def open_history(folder: Path, *, url: str | None = None) -> AbstractAsyncContextManager[History]:
     """
     Open the recorded runs; see `fleetctl.store.history.open_history`.
@@ -56,8 +68,8 @@ def open_history(folder: Path, *, url: str | None = None) -> AbstractAsyncContex
         url: The same.
     """
     from fleetctl.ssh.blocking import in_thread
+    from fleetctl.store.facts import StoreLocation
     from fleetctl.store.history import open_history as open_
-    from fleetctl.store.types import StoreLocation
 
     return open_(StoreLocation(folder, url), in_thread=in_thread, find_stranger=_stranger_finder())
 

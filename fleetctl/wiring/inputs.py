@@ -8,9 +8,16 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from fleetctl.store.types import InputFile
+from fleetctl.store.facts import InputFile, RunFacts
 
-__all__ = ["InputFile", "changes_between", "file_input", "hash_of_inputs", "inventory_inputs"]
+__all__ = [
+    "InputFile",
+    "RunFacts",
+    "changes_between",
+    "file_input",
+    "hash_of_inputs",
+    "inventory_inputs",
+]
 
 
 def inventory_inputs(sources: Sequence[str]) -> tuple[InputFile, ...]:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fleetctl.model.ports import Connector, RunSecrets
+from fleetctl.model.ports import Connector, Journal, RunSecrets
 
 if TYPE_CHECKING:
     from fleetctl.engine.local import LocalEngine
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 @asynccontextmanager
-async def open_engine(
+async def open_engine(  # noqa: PLR0913 - all that decides how hosts are reached
     *,
     secrets: RunSecrets,
     ask_host_key: Callable[[HostKeyQuestion], Awaitable[bool]] | None,
@@ -29,6 +29,7 @@ async def open_engine(
     live_output: bool,
     login_keys: Path | None = None,
     seen_host_keys: Path | None = None,
+    journal: Journal | None = None,
     in_batches: bool = False,
     gate: str | None = None,
 ) -> AsyncIterator[LocalEngine | RolloutEngine]:
@@ -42,6 +43,7 @@ async def open_engine(
         login_keys: File that remembers which key each host took; None to remember nothing.
         seen_host_keys: File that remembers which key each host showed, and where; None to remember
             nothing.
+        journal: Told before a command leaves; None for nobody.
         in_batches: Put runs that have a rollout through in its batches.
         gate: Command line of this machine that says after each batch whether to go on.
     """
@@ -63,7 +65,9 @@ async def open_engine(
     )
     connector = ByConnection(ssh, _make_local)
     # One operation per host and then the end: nobody comes back to an open connection.
-    engine = LocalEngine(connector, keep_connections=0, live_output=live_output, secrets=secrets)
+    engine = LocalEngine(
+        connector, keep_connections=0, live_output=live_output, journal=journal, secrets=secrets
+    )
     try:
         yield _in_batches(engine, gate) if in_batches else engine
     finally:

@@ -24,6 +24,9 @@ ColorChoice = Literal["auto", "always", "never"]
 
 #: Formats that show output while it comes.
 LIVE_FORMATS = frozenset({"stream", "ndjson"})
+#: Formats in which what changed in files is shown behind what a host said; the others have it as it
+#: is, or have no room.
+_WITH_DIFF = frozenset({"gather"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class View:
         details: Show more of what a diagnosis found.
         compare: Show how outputs differ, in gather.
         output_dir: Folder for the output of every host, or None.
+        diff: Show what changed in files as well, in formats for people.
     """
 
     format: Format
@@ -50,6 +54,7 @@ class View:
     details: bool = False
     compare: bool = False
     output_dir: str | None = None
+    diff: bool = False
 
 
 class Screen:
@@ -88,6 +93,11 @@ class Screen:
         self._redacted = RedactedEvents(redactor)
         self._err = err = _printer(stderr, view.color, environ, ignore_closed=True)
         out = _printer(stdout, view.color, environ, ignore_closed=False)
+        self._with_diff: Callable[[Event], Event] | None = None
+        if view.diff and view.format in _WITH_DIFF:
+            from fleetctl.sinks.file_changes import with_diff
+
+            self._with_diff = with_diff
         self._remote_exit_status = view.remote_exit_status
         self._is_asking = is_asking
         self._tally = Tally()
@@ -132,6 +142,8 @@ class Screen:
 
     def handle(self, event: Event) -> None:
         """Show the event; never raises for what a sink does."""
+        if self._with_diff is not None:
+            event = self._with_diff(event)
         for shown in self._redacted.handle(event):
             if self._progress is not None:
                 self._progress.handle(shown)

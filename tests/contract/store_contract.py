@@ -5,6 +5,8 @@ What every store promises, whichever database it is in. Run by test modules that
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -149,6 +151,24 @@ async def runs_are_found_by_name(place: Place) -> None:
         assert await history.runs(label="nothing") == ()
 
 
+async def the_last_run_is_not_one_of_this_process(place: Place) -> None:
+    await place.record("20260701T120000-aa", [wrote(host) for host in web(1)])
+    recorder, other = place.recorder(), place.recorder()
+    own = replace(FACTS, pid=os.getpid(), controller=socket.gethostname())
+    await recorder.start(make_run("20260702T120000-bb", web(1)), own)
+    async with place.history() as history:
+        assert (await history.find("last")).id == "20260701T120000-aa"
+        assert (await history.runs())[0].id == "20260702T120000-bb"
+        with pytest.raises(UsageError, match="1 are recorded"):
+            await history.find("last~1")
+        await other.start(make_run("20260703T120000-cc", web(1)), FACTS)
+        assert (await history.find("last")).id == "20260703T120000-cc"
+        await recorder.finish()
+        await other.finish()
+    async with place.history() as history:
+        assert (await history.find("last~1")).id == "20260702T120000-bb"
+
+
 async def two_runs_are_compared_host_by_host(place: Place) -> None:
     a, b, c, d = web(4)
     old = [wrote(host, b"kernel 1\nup\n") for host in (a, b, c)]
@@ -165,6 +185,18 @@ async def two_runs_are_compared_host_by_host(place: Place) -> None:
         )
         assert {"-kernel 1", "+kernel 2", " up"} <= set(change.stdout_diff)
         assert change.stderr_diff == ()
+        assert change.stdout_diff[2] == "@@ -1,2 +1,2 @@"
+
+
+async def an_output_that_ends_without_a_newline_is_compared_by_its_lines(place: Place) -> None:
+    (a,) = web(1)
+    for number, output in enumerate((b"one\ntwo\n", b"one\ntwo\nthree", b"")):
+        await place.record(f"2026070{number + 1}T120000-aa", [wrote(a, output)])
+    async with place.history() as history:
+        more = (await history.diff("last~2", "last~1")).changes[0].stdout_diff
+        assert more[2:] == ("@@ -1,2 +1,3 @@", " one", " two", "+three")
+        less = (await history.diff("last~2", "last")).changes[0].stdout_diff
+        assert less[2:] == ("@@ -1,2 +0,0 @@", "-one", "-two")
 
 
 async def outputs_are_searched_once_for_all_hosts(place: Place) -> None:
@@ -236,7 +268,9 @@ PROMISES: list[Callable[[Place], Awaitable[None]]] = [
     equal_outputs_are_stored_once,
     classes_are_numbered_by_size,
     runs_are_found_by_name,
+    the_last_run_is_not_one_of_this_process,
     two_runs_are_compared_host_by_host,
+    an_output_that_ends_without_a_newline_is_compared_by_its_lines,
     outputs_are_searched_once_for_all_hosts,
     old_runs_go_with_the_outputs_that_only_they_need,
     several_write_at_once,

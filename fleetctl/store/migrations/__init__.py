@@ -1,5 +1,7 @@
 """
 How a database becomes one of this version, step by step; alembic is loaded only for that.
+
+A new SQLite database has no step to take: see `fleetctl.store.schema`.
 """
 
 from __future__ import annotations

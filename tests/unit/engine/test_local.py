@@ -382,13 +382,13 @@ def test_a_slow_taker_of_events_loses_none():
     assert len(recorder.of(HostFinished)) == 3
 
 
-def test_F87_a_bug_on_one_host_leaves_the_others_alone(caplog):
+@pytest.mark.parametrize("bug", [ZeroDivisionError(), MemoryError(), RuntimeError("no thread")])
+def test_F87_F77_a_bug_on_one_host_leaves_the_others_alone(caplog, bug):
     """
-    F87: each host has its own operation and its own result, and one that is broken is one failure.
+    F87, F77: one that is broken, or gets no memory or no thread, is one failure of its host.
     """
     caplog.set_level(logging.CRITICAL, logger="fleetctl.engine.attempt")
-    seen = Seen()
-    bad, good = run_on(["web1"], Raising(ZeroDivisionError())), run_on(["web2", "web3"], seen)
+    bad, good = run_on(["web1"], Raising(bug)), run_on(["web2", "web3"], seen := Seen())
 
     async def body(engine: LocalEngine) -> EventRecorder:
         return await record(

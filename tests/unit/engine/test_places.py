@@ -115,13 +115,13 @@ def test_a_host_that_does_not_come_back_leaves_no_gap():
         (resource.RLIM_INFINITY, 100, {}, MAX_LENT),
         (1024, 100, {}, MAX_LENT),
         (256, 100, {}, 92),
-        (100, 100, {}, 0),
+        (100, 100, {}, 1),
         (1024, 100, {"proxy_command": "nc %h %p"}, 140),
     ],
 )
-def test_no_more_wait_than_there_are_descriptors(monkeypatch, limit, forks, changes, waiting):
+def test_F76_no_more_wait_than_there_are_descriptors(monkeypatch, limit, forks, changes, waiting):
     """
-    Hosts that wait leave enough descriptors for those at work, whatever the limit is.
+    F76: hosts that wait leave enough descriptors for those at work, whatever the limit is.
     """
     monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
     hosts = [Host("web1", settings=HostSettings(**changes)), Host("web2")]

@@ -7,6 +7,8 @@ from __future__ import annotations
 import io
 import json
 
+import pytest
+
 from fleetctl.model.events import Notice
 from fleetctl.sinks.json_sinks import JsonSink, NdjsonSink, render_json
 from tests.support.patience import least_cpu_s
@@ -70,6 +72,31 @@ def test_ndjson_is_flushed_as_it_happens():
     for event in samples.run_of([samples.ok("web1")]):
         sink.handle(event)
         assert stream.flushed == len(stream.getvalue())
+
+
+@pytest.mark.parametrize("make", [NdjsonSink, JsonSink])
+def test_F77_a_row_is_written_without_its_output_where_memory_is_short(monkeypatch, make):
+    """
+    F77: a result too large for the memory that is left becomes a row that says how much it was.
+    """
+
+    def render(value):
+        if len(str(value)) > 10_000:
+            raise MemoryError
+        return render_json(value)
+
+    monkeypatch.setattr("fleetctl.sinks.json_sinks.render_json", render)
+    stream = io.BytesIO()
+    sink = make(stream)
+    for event in samples.run_of([samples.ok("web1", 20_000 * b"x"), samples.ok("web2", b"hi\n")]):
+        sink.handle(event)
+    sink.close()
+    text = stream.getvalue().decode()
+    rows = json.loads(text)["hosts"] if make is JsonSink else map(json.loads, text.splitlines())
+    found = {row["host"]: row for row in rows if "stdout_bytes" in row}
+    assert (found["web1"]["stdout"], found["web1"]["truncated"]) == ("", True)
+    assert found["web1"]["stdout_bytes"] == 20_000
+    assert (found["web2"]["stdout"], found["web2"]["truncated"]) == ("hi\n", False)
 
 
 def test_notice_before_the_run_has_no_run():

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from fleetctl.model.errors import UsageError
-from fleetctl.store.tables import SCHEMA_VERSION
+from fleetctl.store.schema import SCHEMA_VERSION
 from fleetctl.store.types import StoreError, StoreLocation
 from tests.support.recorded import FACTS, Place, make_run, run_async, web, wrote
 
@@ -166,7 +166,12 @@ def test_F80_flipped_bytes_are_harmless_or_said(place, database, seed):
         record(place, "20260702T120000-bb")
     except UsageError:  # the version or the owner is what was flipped
         return
-    assert place.warnings or list_runs(place)[0] == "20260702T120000-bb"
+
+    async def find_the_next_run():
+        async with place.history() as history:
+            return (await history.find("20260702T120000-bb")).state
+
+    assert run_async(find_the_next_run) == "finished"
 
 
 def test_a_folder_that_cannot_be_made_does_not_stop_the_run(tmp_path):
@@ -195,20 +200,57 @@ def test_a_url_that_is_no_database_of_ours_is_a_mistake(tmp_path, url):
         list_runs(Place(StoreLocation(tmp_path, url)))
 
 
+def run_program(program, *words):
+    root = Path(__file__).resolve().parents[3]
+    subprocess.run([sys.executable, "-c", program, *words], check=True, cwd=root, timeout=60)
+
+
 def test_what_is_not_needed_is_not_imported():
     """
-    The words of the store cost nothing; SQLAlchemy comes with the first database, and alembic only
-    when one is made.
+    The words of the store cost nothing; SQLAlchemy comes with the first question, and alembic with
+    a database of an older version.
     """
-    program = (
+    run_program(
         "import sys, fleetctl.store, fleetctl.store.types, fleetctl.store.answers\n"
         "import fleetctl.store.recorder, fleetctl.store.history, fleetctl.wiring.history\n"
         "assert not {'sqlalchemy', 'alembic', 'sqlite3', 'regex'} & set(sys.modules)\n"
-        "import fleetctl.store.writer, fleetctl.store.reading, fleetctl.store.database\n"
+        "import fleetctl.store.writer, fleetctl.store.sqlite\n"
+        "assert not {'sqlalchemy', 'alembic', 'regex', 'psycopg'} & set(sys.modules)\n"
+        "import fleetctl.store.reading\n"
         "assert not {'alembic', 'regex', 'psycopg'} & set(sys.modules)\n"
     )
-    root = Path(__file__).resolve().parents[3]
-    subprocess.run([sys.executable, "-c", program], check=True, cwd=root, timeout=60)
+
+
+RECORDED = """
+import asyncio, sys
+from datetime import timedelta
+from pathlib import Path
+from fleetctl.store.facts import Retention, StoreLocation
+from tests.support.recorded import Place, web, wrote
+
+async def main():
+    place = Place(StoreLocation(Path(sys.argv[1])))
+    retention = Retention(max_age=timedelta(days=1), max_runs=2)
+    for number in range(4):
+        run_id = f"20260701T120000-{number}"
+        results = [wrote(host, b"up" * 100) for host in web(5)]
+        recorder = await place.record(run_id, results, retention=retention)
+        assert (recorder.lost, place.warnings) == (None, []), recorder.lost
+    await place.lose("20260702T120000-aa", done=[], begun=web(1), rest=[])
+    await place.record("20260703T120000-bb", results, retention=retention)
+    assert not {"sqlalchemy", "alembic", "psycopg", "backports"} & set(sys.modules)
+
+asyncio.run(main())
+"""
+
+
+def test_a_run_is_recorded_in_sqlite_without_sqlalchemy(place):
+    """
+    From a new database to the runs that are forgotten and found lost: recording a run costs no
+    import but that of the standard library.
+    """
+    run_program(RECORDED, str(place.location.folder))
+    assert len(list_runs(place)) == 2
 
 
 def test_F80_a_large_database_is_looked_through_after_a_run_that_was_lost(
@@ -217,7 +259,7 @@ def test_F80_a_large_database_is_looked_through_after_a_run_that_was_lost(
     """
     Where a look at each start would take too long, a crash is a reason for one.
     """
-    monkeypatch.setattr("fleetctl.store.database.CHECKED_BYTES", 0)
+    monkeypatch.setattr("fleetctl.store.sqlite.CHECKED_BYTES", 0)
     a, b = web(2)
     record(place)
     run_async(lambda: place.lose("20260702T120000-bb", done=[], begun=[a], rest=[b]))
@@ -228,3 +270,58 @@ def test_F80_a_large_database_is_looked_through_after_a_run_that_was_lost(
     (warning,) = place.warnings
     assert "it is kept as" in warning
     assert list_runs(place) == ["20260703T120000-cc"]
+
+
+@pytest.mark.parametrize("what", [b"run.finished", b"CREATE TABLE audit"])
+def test_F80_damage_that_is_met_at_the_beginning_of_a_run_is_set_aside(
+    place, database, monkeypatch, what
+):
+    """
+    Also where nobody looked for it: the run that meets it is recorded in a new database.
+    """
+    monkeypatch.setattr("fleetctl.store.sqlite.CHECKED_BYTES", 0)
+    record(place)
+    content = database.read_bytes()
+    page = content.index(what) // 4096 * 4096
+    header = 100 if page == 0 else 0
+    damaged = content[: page + header] + b"\xff" * (4096 - header) + content[page + 4096 :]
+    database.write_bytes(damaged)
+    record(place, "20260702T120000-bb")
+    (warning,) = place.warnings
+    assert "it is kept as" in warning
+    assert list_runs(place) == ["20260702T120000-bb"]
+
+
+def test_F80_verify_looks_through_the_whole_database(place, database):
+    """
+    Damage where no record is read is found as well.
+    """
+    record(place)
+    with sqlite3.connect(database) as connection:
+        root = connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'run_outputs_by_hash'"
+        ).fetchone()[0]
+    connection.close()
+    content = database.read_bytes()
+    at = (root - 1) * 4096
+    database.write_bytes(content[: at + 8] + b"\xff" * 1000 + content[at + 1008 :])
+
+    async def main():
+        async with place.history() as history:
+            return (await history.verify()).problems
+
+    assert any("is damaged" in problem for problem in run_async(main))
+
+
+def test_a_folder_in_which_nothing_can_be_opened_does_not_stop_the_run(place, folder):
+    """
+    Whatever is wrong with the lock file: the run goes on without a history, and says so.
+    """
+    (folder / "history.lock").mkdir(parents=True)
+
+    async def main():
+        return (await place.record("20260701T120000-aa", [wrote(web(1)[0])])).lost
+
+    lost = run_async(main)
+    assert lost is not None
+    assert "the history cannot be kept in" in lost

@@ -12,6 +12,7 @@ import pytest
 from fleetctl.model.events import HostFinished, HostStarted, Notice, Output
 from fleetctl.model.failure import Failure
 from fleetctl.store.types import HostFilter, Retention, StoreLimits
+from tests.support.patience import PATIENCE_S
 from tests.support.recorded import (
     FACTS,
     NOON,
@@ -66,6 +67,64 @@ def test_what_comes_together_is_one_commit(place):
 
     run_async(main)
     assert calls <= 10
+
+
+def test_where_few_hosts_are_under_way_nobody_is_waited_for(place, monkeypatch):
+    """
+    Hosts that come one by one are not held up by the time between commits.
+    """
+    monkeypatch.setattr("fleetctl.store.recorder.PACE_S", 3600.0)
+
+    async def main():
+        hosts = web(6)
+        results = [wrote(host, b"x") for host in hosts]
+        run = make_run("20260701T120000-aa", hosts)
+        recorder = place.recorder()
+        await recorder.start(run, FACTS)
+        for pair in (results[:2], results[2:4], results[4:]):
+            await asyncio.gather(*(recorder.starting(result.host) for result in pair))
+            await asyncio.gather(*(recorder.record(finished([result])) for result in pair))
+        await recorder.record([over(run, results)])
+        await recorder.finish(0)
+        return recorder.lost
+
+    assert run_async(lambda: asyncio.wait_for(main(), PATIENCE_S)) is None
+
+
+def test_where_many_hosts_are_under_way_commits_are_apart(place, monkeypatch):
+    """
+    However single results come in, there are no more commits than the pace allows.
+    """
+    pace_s = 0.05
+    monkeypatch.setattr("fleetctl.store.recorder.PACE_S", pace_s)
+
+    async def main():
+        hosts = web(60)
+        recorder = place.recorder()
+        await recorder.start(make_run("20260701T120000-aa", hosts), FACTS)
+        commits = 0
+        write = recorder._writer.write
+
+        def counted(batch):
+            nonlocal commits
+            commits += 1
+            write(batch)
+
+        monkeypatch.setattr(recorder._writer, "write", counted)
+        begun = asyncio.get_running_loop().time()
+        await asyncio.gather(*map(recorder.starting, hosts))
+
+        async def one(number, host):
+            await asyncio.sleep(number / 200)
+            await recorder.record(finished([wrote(host)]))
+
+        await asyncio.gather(*(one(number, host) for number, host in enumerate(hosts[:50])))
+        took_s = asyncio.get_running_loop().time() - begun
+        await recorder.finish()
+        return commits, took_s
+
+    commits, took_s = run_async(main)
+    assert 2 <= commits <= took_s / pace_s + 2
 
 
 def test_output_as_it_comes_is_not_waited_for(place):

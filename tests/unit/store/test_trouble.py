@@ -142,7 +142,7 @@ def test_F79_what_may_have_run_while_the_database_was_locked_is_unknown(impatien
 def fill_up(recorder):
     """Let the database grow by nothing more, as a full disk does."""
     database = recorder._writer._writer._database
-    database._connection.connection.driver_connection.execute("PRAGMA max_page_count = 1")
+    database._raw.execute("PRAGMA max_page_count = 1")
 
 
 def test_F78_a_full_disk_does_not_stop_the_run(impatient):
