@@ -7,12 +7,13 @@ Which engine and which sinks is decided in `fleetctl.wiring`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, aclosing, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
+from fleetctl.cli.batches import in_batches
 from fleetctl.cli.interruption import Interruption, Stage
 from fleetctl.cli.invocation import StoppableEngine
 from fleetctl.model.events import Event, HostFinished, HostStarted, Notice, RunFinished
@@ -24,6 +25,10 @@ EXIT_CLOSED = 141
 TICK_S = 0.2
 #: What standard output gets to take the rest, once the run was told to end.
 LAST_WRITE_S = 5.0
+#: What a history that is slow gets to take a result before it is shown, once the run is to end.
+LAST_RECORD_S = 2.0
+#: Events that a history keeps.
+_RECORDED = (HostFinished, Notice, RunFinished)
 
 
 class Screen(Protocol):
@@ -74,10 +79,12 @@ class Drive:
     """
     One run on its way.
 
-    No event is taken from the engine while the reader is slow (F53), until the run is told to end.
+    Only a few events are taken from the engine while the reader is slow (F53), until the run is
+    told to end.
 
     Args:
         writing: Where the screen's output goes, if it can make anybody wait.
+        record: Keeps events before they are shown; None to keep nothing.
 
     Attributes:
         running: Names of the hosts that were started and have not finished, in that order.
@@ -90,12 +97,14 @@ class Drive:
         *,
         fold: Callable[[Iterable[str]], str],
         writing: Writing | None = None,
+        record: Callable[[Sequence[Event]], Awaitable[None]] | None = None,
     ) -> None:
         self.running: dict[str, None] = {}
         self._engine = engine
         self._screen = screen
         self._fold = fold
         self._writing = writing
+        self._record = record
         self._is_over = False
         self._is_closed = False
         self._ending = asyncio.Event()
@@ -110,10 +119,13 @@ class Drive:
         """
         with self._interruption.installed(), self._watched_writing(), self._ticking():
             try:
-                async with aclosing(self._engine.execute(run)) as events:
-                    async for event in events:
-                        self._take(event)
-                        await self._wait_for_room()
+                async with aclosing(in_batches(self._engine.execute(run))) as batches:
+                    async for batch in batches:
+                        events = [self._completed(event) for event in batch]
+                        await self._keep(events)
+                        for event in events:
+                            self._take(event)
+                            await self._wait_for_room()
             finally:
                 self._is_over = True
                 self._screen.close()
@@ -121,6 +133,19 @@ class Drive:
         if self._screen.is_closed and self._interruption.signal_name is None:
             return EXIT_CLOSED
         return self._screen.exit_code()
+
+    def _completed(self, event: Event) -> Event:
+        if isinstance(event, RunFinished):
+            return replace(event, interrupted_by=self._interruption.signal_name)
+        return event
+
+    async def _keep(self, events: Sequence[Event]) -> None:
+        """Have results recorded before anybody sees them."""
+        if self._record is None:
+            return
+        kept = [event for event in events if isinstance(event, _RECORDED)]
+        if kept:
+            await self._until_ending(_awaited(self._record(kept)), grace_s=LAST_RECORD_S)
 
     def _take(self, event: Event) -> None:
         match event:
@@ -130,7 +155,7 @@ class Drive:
                 self.running.pop(event.result.host.name, None)
             case RunFinished():
                 self._is_over = True
-                event = replace(event, interrupted_by=self._interruption.signal_name)
+                event = self._completed(event)  # its output may have waited since
         self._screen.handle(event)
         self._look_at_reader()
 
@@ -217,3 +242,7 @@ class Drive:
             yield
         finally:
             ticker.cancel()
+
+
+async def _awaited(what: Awaitable[None]) -> None:
+    await what

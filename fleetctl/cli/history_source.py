@@ -13,6 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from fleetctl.cli.errors import say
+from fleetctl.cli.history_place import history_place
 from fleetctl.cli.state import state_directory
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _OFFERED = 50
 
 
 def history_folder() -> Path:
-    """Return the folder that has the history."""
+    """Return the folder that has the history, or what belongs to one elsewhere."""
     return state_directory(os.environ)
 
 
@@ -40,8 +41,10 @@ def ask(question: Callable[[History], Awaitable[T]]) -> T:
     from fleetctl.wiring import run_loop
     from fleetctl.wiring.history import open_history
 
+    place = history_place(os.environ)
+
     async def main() -> T:
-        async with open_history(history_folder()) as history:
+        async with open_history(place.folder, url=place.url) as history:
             return await question(history)
 
     return run_loop(main)

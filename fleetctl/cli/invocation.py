@@ -9,14 +9,17 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
+import click
+
+from fleetctl.cli.known_secrets import KnownSecrets
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from fleetctl.model.events import Event
     from fleetctl.model.host import Host
-    from fleetctl.model.ports import RunSecrets
+    from fleetctl.model.ports import Journal, RunSecrets
     from fleetctl.model.run import Run
-    from fleetctl.model.secret import Secret
 
 
 class StoppableEngine(Protocol):
@@ -66,6 +69,7 @@ class OpenEngine(Protocol):
         live_output: bool,
         login_keys: Path,
         seen_host_keys: Path,
+        journal: Journal | None = ...,
         in_batches: bool = ...,
         gate: str | None = ...,
     ) -> AbstractAsyncContextManager[StoppableEngine]: ...
@@ -105,4 +109,11 @@ class Invocation:
     argv: tuple[str, ...]
     open_engine: OpenEngine | None = None
     repeat: Repeat | None = None
-    known_secrets: set[Secret] = field(default_factory=set)
+    known_secrets: KnownSecrets = field(default_factory=KnownSecrets)
+
+
+def known_secrets() -> KnownSecrets:
+    """Return what the command that runs knows; nothing is known where none runs."""
+    ctx = click.get_current_context(silent=True)
+    invocation = ctx.find_object(Invocation) if ctx is not None else None
+    return invocation.known_secrets if invocation is not None else KnownSecrets()

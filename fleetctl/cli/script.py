@@ -14,6 +14,7 @@ from click.shell_completion import CompletionItem
 from fleetctl.cli.become import BecomeOptions, become_options
 from fleetctl.cli.complete import complete_path, complete_pattern
 from fleetctl.cli.conditions import ConditionOptions, condition_options
+from fleetctl.cli.facts import files_of
 from fleetctl.cli.invocation import Invocation
 from fleetctl.cli.options import (
     CommandOptions,
@@ -139,6 +140,7 @@ def script(
         become=become,
         rollout=rollout,
         limit=targets.limit,
+        files=files_of(script=file, stdin=command.stdin),
     )
 
 

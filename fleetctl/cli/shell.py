@@ -13,6 +13,7 @@ import click
 
 from fleetctl.cli.become import BecomeOptions, become_options
 from fleetctl.cli.complete import complete_path, complete_pattern
+from fleetctl.cli.facts import files_of
 from fleetctl.cli.invocation import Invocation
 from fleetctl.cli.options import (
     LoginOptions,
@@ -177,6 +178,7 @@ def shell(
         rollout=rollout,
         limit=targets.limit,
         uses=uses,
+        files=files_of(script=script, expect=expect),
     )
 
 

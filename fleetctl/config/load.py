@@ -106,6 +106,8 @@ def _deeds(entries: Entries) -> Iterator[tuple[Entry, str]]:
             yield entry, "decides from how many hosts on you are asked"
         elif name == "history" and entry.value is False:
             yield entry, "keeps runs out of the history"
+        elif name == "history_url":
+            yield entry, "sends the history elsewhere"
 
 
 def _demand(entry: Entry, deed: str, file: str) -> Problem:

@@ -59,6 +59,10 @@ class SettingsFile(BaseModel):
         "auto", "stream", "gather", "oneline", "table", "csv", "junit", "json", "ndjson"
     ] = "auto"
     history: bool = True
+    history_days: Annotated[int, Field(ge=1)] = 90
+    history_runs: Annotated[int, Field(ge=1)] = 1000
+    history_size: _Bytes = 1024 * 1024 * 1024
+    history_url: str = ""
     inventory: _Words = []
     label: str = ""
     max_output: _Bytes = 16 * 1024 * 1024

@@ -123,14 +123,15 @@ def test_F89_a_changed_inventory_is_noticed(tmp_path, capsys):
     path.write_text("all: {hosts: {web1: , web2: }}\n")
     record({"web1": ok(), "web2": WAITING}, sources=(str(path),), ends=False)
     assert again("resume", "last") == (0, ["web2"])
+    record({"web1": ok(), "web2": WAITING}, number=2, sources=(str(path),), ends=False)
     path.write_text("all: {hosts: {web1: , web2: {ansible_host: 10.0.0.9}}}\n")
     capsys.readouterr()
-    assert again("resume", "last") == (2, [])
+    assert again("resume", run_id(2)) == (2, [])
     assert capsys.readouterr().err.splitlines()[1:] == [
-        f"fleetctl: the inventory is not what it was in run {run_id()}: {path} has changed",
+        f"fleetctl: the inventory is not what it was in run {run_id(2)}: {path} has changed",
         "hint: look at what is different, then add --yes",
     ]
-    assert again("resume", "last", "--yes") == (0, ["web2"])
+    assert again("resume", run_id(2), "--yes") == (0, ["web2"])
     (tmp_path / "group_vars").mkdir()
     (tmp_path / "group_vars" / "all.yml").write_text("x: 1\n")
     assert again("rerun", "last") == (2, [])

@@ -255,7 +255,7 @@ def test_json_is_one_object(capsys):
     assert [host["host"] for host in whole["hosts"]] == ["web1", "web2", "web3"]
     assert whole["counts"] == {"ok": 3}
     assert whole["run"]["label"] == "fleetctl run -i 'web[1-3],' all --format json -- x"
-    assert re.fullmatch(r"\d{8}T\d{6}-[0-9a-f]{4}", whole["run"]["id"])
+    assert re.fullmatch(r"\d{8}T\d{6}-[0-9a-f]{8}", whole["run"]["id"])
 
 
 def test_gather_and_oneline_and_stream(capsys):

@@ -44,5 +44,6 @@ def test_every_setting_does_something_and_is_in_the_guide():
     rows = re.findall(r"^\| `(\w+)` \|", GUIDE.read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(rows) == sorted(SettingsFile.model_fields)
     from_options = {*get_type_hints(RunOptions), *get_type_hints(CommandOptions)}
-    elsewhere = {"inventory", "connect_timeout", "confirm_above", "history"}
+    elsewhere = {"inventory", "connect_timeout", "confirm_above"}
+    elsewhere |= {"history", "history_days", "history_runs", "history_size", "history_url"}
     assert set(rows) - elsewhere <= from_options
