@@ -82,6 +82,9 @@ class SummarySink:
         if self._err.width is not None:
             yield ""  # sets it off from the results on the same terminal
         yield from self._render_counts(duration_s)
+        if self._tally.is_check:
+            would = self._tally.changed or "none"
+            yield f"  check only: nothing was changed; {would} would be different"
         yield from self._render_outliers()
         troubles = self._tally.troubles
         by_kind: dict[str, list[Trouble]] = {}

@@ -58,12 +58,16 @@ class Tally:
         troubles: In the order in which hosts finished.
         interrupted_by: Signal name or None, known when the run has finished.
         refused_env: Variables that somebody wanted to be sent -> the hosts that did not take them.
+        is_check: Nothing was to be changed.
+        changed: How many hosts are different, or would be.
     """
 
     def __init__(self) -> None:
         self.counts: Counter[Status] = Counter()
         self.interrupted_by: str | None = None
         self.refused_env: dict[tuple[str, ...], list[str]] = {}
+        self.is_check = False
+        self.changed = 0
         self._troubles: list[Trouble] = []
         self._expected = 0
         self._largest_status = 0
@@ -87,7 +91,9 @@ class Tally:
         match event:
             case RunStarted():
                 self._expected += len(event.hosts)
+                self.is_check = self.is_check or event.check
             case HostFinished():
+                self.changed += event.result.outcome.changed
                 self._count(event.result)
             case RunFinished():
                 self.interrupted_by = event.interrupted_by or self.interrupted_by

@@ -100,9 +100,11 @@ def _result(name: str, outcome: Outcome, ran: Ran = "yes") -> HostResult:
     )
 
 
-def run_of(results: Sequence[HostResult], *, interrupted_by: str | None = None) -> Iterator[Event]:
+def run_of(
+    results: Sequence[HostResult], *, interrupted_by: str | None = None, check: bool = False
+) -> Iterator[Event]:
     """The events of a run in which the hosts finish in the order given."""
-    yield RunStarted(RUN_ID, "uptime", tuple(result.host for result in results), at(0))
+    yield RunStarted(RUN_ID, "uptime", tuple(result.host for result in results), at(0), check)
     for result in results:
         yield HostStarted(result.host, at(0.01))
     for result in results:

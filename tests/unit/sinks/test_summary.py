@@ -29,6 +29,7 @@ def summary_of(
     width: int | None = None,
     interrupted_by: str | None = None,
     compared: bool = False,
+    check: bool = False,
 ) -> str:
     stream = io.StringIO()
     printer = Printer(stream, width=width)
@@ -36,11 +37,24 @@ def summary_of(
     sink = SummarySink(
         printer, fold=fold, argv=ARGV, pattern="web*", classes=classes if compared else None
     )
-    for event in samples.run_of(results, interrupted_by=interrupted_by):
+    for event in samples.run_of(results, interrupted_by=interrupted_by, check=check):
         classes.handle(event)
         sink.handle(event)
     sink.close()
     return stream.getvalue()
+
+
+def test_a_check_says_that_nothing_was_changed():
+    """
+    Whoever only looked is told so, and on how many hosts something would be different.
+    """
+    different, same = samples.ok("web1"), samples.ok("web2")
+    same = replace(same, outcome=replace(same.outcome, changed=False))
+    different = replace(different, outcome=replace(different.outcome, changed=True))
+    assert summary_of([different, same], check=True) == (
+        "2 hosts ok in 4.2 s\n  check only: nothing was changed; 1 would be different\n"
+    )
+    assert "; none would be different" in summary_of([same], check=True)
 
 
 def test_mixed_run_is_summed_up():
