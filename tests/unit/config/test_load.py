@@ -214,6 +214,7 @@ def test_all_mistakes_are_told_at_once_in_their_order(mistakes):
     [
         ("confirm_above: 500", "confirm_above decides from how many hosts on you are asked"),
         ("confirm_above: 1", "confirm_above decides from how many hosts on you are asked"),
+        ("history_url: postgresql://x/y", "history_url sends the history elsewhere"),
         ("history: no", "history keeps runs out of the history"),
         ("history: False", "history keeps runs out of the history"),
     ],
