@@ -19,6 +19,7 @@ from fleetctl.cli.complete import complete_pattern
 from fleetctl.cli.errors import say
 from fleetctl.cli.hostkey import HostKeyPrompt
 from fleetctl.cli.invocation import Invocation, StoppableEngine
+from fleetctl.cli.known_secrets import watched
 from fleetctl.cli.logs import set_up_logging
 from fleetctl.cli.options import LoginOptions, TargetOptions, login_options, target_options
 from fleetctl.cli.perform import make_run_id, render_label
@@ -74,7 +75,8 @@ def connect(
     """
     invocation = ctx.find_object(Invocation)
     assert invocation is not None
-    set_up_logging(verbose, debug=debug, stderr=sys.stderr)
+    known = invocation.known_secrets
+    set_up_logging(verbose, debug=debug, stderr=sys.stderr, redact=known.redact)
     target = only_one(host, targets_of(host, targets, login))
     return _Session(target, invocation, login).hold()
 
@@ -102,7 +104,7 @@ class _Session:
         self._host = host
         self._invocation = invocation
         self._terminal = Terminal()
-        self._secrets = given_secrets(
+        secrets = given_secrets(
             login,
             self._terminal,
             is_for_one_host=self._terminal.is_there,
@@ -110,6 +112,7 @@ class _Session:
             environ=os.environ,
             warn=self._warn,
         )
+        self._secrets = watched(invocation.known_secrets, secrets, [host])
         self._seat = Seat(term=os.environ.get("TERM"), on_held=self._hold_tongue)
         self._is_held = False
         self._unsaid: list[str] = []

@@ -13,6 +13,7 @@ from contextlib import suppress
 
 import click
 
+from fleetctl.cli.invocation import known_secrets
 from fleetctl.model.errors import Problem
 
 #: Said one by one; beyond that only their number.
@@ -22,11 +23,16 @@ MOST_PROBLEMS = 200
 def say(
     message: str, *, hint: str | None = None, redact: Callable[[str], str] | None = None
 ) -> None:
-    """Write ``fleetctl: message`` and its hint to stderr, control characters escaped."""
+    """
+    Write ``fleetctl: message`` and its hint to stderr, control characters escaped.
+
+    Args:
+        redact: Takes secrets out; None for those that the command knows.
+    """
     from fleetctl.wiring import one_visible_line
 
-    if redact is not None:
-        message, hint = redact(message), redact(hint) if hint else hint
+    redact = redact or known_secrets().redact
+    message, hint = redact(message), redact(hint) if hint else hint
     text = f"fleetctl: {one_visible_line(message)}\n"
     if hint:
         text += f"hint: {one_visible_line(hint)}\n"

@@ -15,6 +15,7 @@ from fleetctl import wiring
 from fleetctl.cli.complete import complete_host
 from fleetctl.cli.forward_drive import Forwarder, Wish, raise_limit_of_files
 from fleetctl.cli.forward_report import JsonReport, Report, TextReport
+from fleetctl.cli.invocation import known_secrets
 from fleetctl.cli.logs import set_up_logging
 from fleetctl.cli.options import (
     Command,
@@ -188,13 +189,14 @@ def forward(
     command: tuple[str, ...] | None = ctx.meta[COMMAND]
     if command is not None and not any(word.strip() for word in command):
         raise UsageError("there is no command behind --", hint="leave -- out, or name one")
-    set_up_logging(options.verbose, debug=options.debug, stderr=sys.stderr)
+    known = known_secrets()
+    set_up_logging(options.verbose, debug=options.debug, stderr=sys.stderr, redact=known.redact)
     wish = Wish(tuple(wanted), options.duration, command or ())
     report: Report = TextReport(only.name)
     if options.form == "ndjson":
-        report = JsonReport(only.name, write=_write)
+        report = JsonReport(only.name, write=_write, known=known)
     raise_limit_of_files()
-    return Forwarder(only, login, wish, report).run()
+    return Forwarder(only, login, wish, report, known).run()
 
 
 def _write(line: str) -> None:

@@ -21,6 +21,7 @@ from fleetctl.cli.errors import say
 from fleetctl.cli.forward_report import Report
 from fleetctl.cli.hostkey import HostKeyPrompt
 from fleetctl.cli.interruption import Interruption, Stage
+from fleetctl.cli.known_secrets import KnownSecrets, watched
 from fleetctl.cli.options import LoginOptions
 from fleetctl.cli.secrets import given_secrets
 from fleetctl.cli.state import seen_host_keys_file, state_directory
@@ -58,12 +59,18 @@ class Wish:
 class Forwarder:
     """One ``fleetctl forward`` on its way."""
 
-    def __init__(self, host: Host, login: LoginOptions, wish: Wish, report: Report) -> None:
+    def __init__(
+        self, host: Host, login: LoginOptions, wish: Wish, report: Report, known: KnownSecrets
+    ) -> None:
+        """
+        Args:
+            known: Told every secret before a host gets it.
+        """
         self._host = host
         self._wish = wish
         self._report = report
         self._terminal = Terminal()
-        self._secrets = given_secrets(
+        secrets = given_secrets(
             login,
             self._terminal,
             is_for_one_host=self._can_ask,
@@ -71,6 +78,7 @@ class Forwarder:
             environ=os.environ,
             warn=_warn,
         )
+        self._secrets = watched(known, secrets, [host])
         self._child: asyncio.subprocess.Process | None = None
         self._serving: asyncio.Task[int] | None = None
         self._interruption = Interruption(

@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Protocol
 
 from fleetctl.cli.errors import say
+from fleetctl.cli.known_secrets import KnownSecrets, without_secrets
 from fleetctl.model.codec import EVENT_VERSION, failure_to_json, render_time
 from fleetctl.model.failure import Failure
 from fleetctl.model.forward import (
@@ -108,6 +109,7 @@ class JsonReport:
     Args:
         host: Name of the host.
         write: Gets each line.
+        known: Secrets that no line shows; None if there are none.
     """
 
     def __init__(
@@ -115,10 +117,12 @@ class JsonReport:
         host: str,
         *,
         write: Callable[[str], None],
+        known: KnownSecrets | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._host = host
         self._write = write
+        self._known = known or KnownSecrets()
         self._few = _Few(clock)
         self._seq = 0
 
@@ -129,11 +133,11 @@ class JsonReport:
             case Listening(_, places):
                 self._put("forward.listening", fields | {"places": [*map(_to_json, places)]})
             case NotListening(_, failure):
-                self._put("forward.failed", fields | {"failure": failure_to_json(failure)})
+                self._put("forward.failed", fields | {"failure": self._failure(failure)})
             case ConnectionRefused(forward, failure):
                 untold = self._few.admit(forward)
                 if untold is not None:
-                    told = {"failure": failure_to_json(failure), "more": untold}
+                    told = {"failure": self._failure(failure), "more": untold}
                     self._put("connection.refused", fields | told)
 
     def waiting(self) -> None:
@@ -141,8 +145,11 @@ class JsonReport:
 
     def ended(self, failure: Failure | None) -> None:
         """Write the last event."""
-        told = None if failure is None else failure_to_json(failure)
+        told = None if failure is None else self._failure(failure)
         self._put("forward.ended", {"host": self._host, "failure": told})
+
+    def _failure(self, failure: Failure) -> dict[str, object]:
+        return failure_to_json(without_secrets(failure, self._known))
 
     def _put(self, name: str, fields: dict[str, object]) -> None:
         self._seq += 1

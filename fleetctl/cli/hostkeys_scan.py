@@ -8,7 +8,7 @@ import functools
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from fleetctl import wiring
 from fleetctl.cli.drive import Drive
 from fleetctl.cli.errors import say
 from fleetctl.cli.invocation import Invocation
+from fleetctl.cli.known_secrets import KnownSecrets, watched, without_secrets
 from fleetctl.cli.options import EFFORT, LoginOptions, TargetOptions, form_option
 from fleetctl.cli.perform import fit_open_files, make_run_id, render_label
 from fleetctl.cli.secrets import given_secrets
@@ -66,6 +67,7 @@ def scan_options(command: Command) -> Command:
 class Collected:
     """The `Screen` of a scan: keeps results, says what cannot wait on stderr."""
 
+    known: KnownSecrets = field(default_factory=KnownSecrets)
     results: list[HostResult] = field(default_factory=list)
     is_closed: bool = False
 
@@ -73,10 +75,17 @@ class Collected:
         """Keep a result; say a notice."""
         match event:
             case HostFinished():
-                self.results.append(event.result)
+                self.results.append(self._clean(event.result))
             case Notice():
                 who = f"{event.host.name}: " if event.host else ""
                 say(f"{who}{event.message}", hint=event.hint)
+
+    def _clean(self, result: HostResult) -> HostResult:
+        outcome = result.outcome
+        if outcome.failure is None:
+            return result
+        failure = without_secrets(outcome.failure, self.known)
+        return replace(result, outcome=replace(outcome, failure=failure))
 
     def tick(self) -> None:
         """Nothing moves."""
@@ -139,7 +148,9 @@ def scan(
         environ=os.environ,
         warn=_warn,
     )
-    collected = Collected()
+    known = invocation.known_secrets
+    watching = watched(known, secrets, hosts)
+    collected = Collected(known)
     run = Run(
         id=make_run_id(datetime.now(UTC), os.urandom(2)),
         label=render_label(invocation.argv),
@@ -149,7 +160,7 @@ def scan(
 
     async def main() -> int:
         async with open_scanner(
-            secrets=secrets,
+            secrets=watching,
             warn=_warn,
             every_key=every_key,
             seen_host_keys=seen_host_keys_file(os.environ),

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 
 from fleetctl.cli.errors import say
+from fleetctl.cli.invocation import known_secrets
 from fleetctl.cli.options import TargetOptions
 from fleetctl.cli.terminal import Terminal
 from fleetctl.model.errors import UsageError
@@ -21,6 +22,7 @@ def vault_secrets(targets: TargetOptions) -> list[tuple[str | None, Secret]]:
     Return vault ids with their passwords, those of ``--vault-id`` first.
 
     ``LABEL@prompt``, ``@prompt`` and ``--vault-password-file prompt`` ask for the password, once.
+    From then on the command knows them, and shows none.
 
     Raises:
         UsageError: A file cannot be read, a label has none, or there is nobody to ask.
@@ -39,6 +41,7 @@ def vault_secrets(targets: TargetOptions) -> list[tuple[str | None, Secret]]:
     if targets.vault_password_file:
         path = targets.vault_password_file
         found.append((None, _secret(path, "", "--vault-password-file")))
+    known_secrets().update(secret for _, secret in found)
     return found
 
 

@@ -2,55 +2,48 @@
 Known secrets taken out of whatever is about to be shown, sent or stored (S24).
 
 Which secrets are known is told to a `Redactor`; there is one for a command line, and it is handed
-to whoever writes. What a secret may look like is `fleetctl.sinks.secret_forms`' business.
+to whoever writes. What a secret may look like is `fleetctl.sinks.secret_forms`' business, finding
+it `fleetctl.sinks.secret_search`'s.
 """
 
 from __future__ import annotations
 
-import re
-import sys
 from bisect import bisect_left, insort
-from collections import Counter
 from collections.abc import Mapping
 
 from fleetctl.model.secret import Secret
-from fleetctl.sinks.secret_forms import MAX_FORM_BYTES, forms_of
+from fleetctl.sinks.secret_forms import forms_of
+from fleetctl.sinks.secret_search import FormSearch
 
 #: What stands in place of a secret.
 MASK = b"[secret]"
-#: Up to so many forms each is looked for by itself; more are looked for together.
-MAX_SINGLY = 32
 
-_GRAM_BYTES = 4
-#: Bytes in which a gram lies whole at a multiple of its size, wherever they begin.
-_WINDOW_BYTES = 2 * _GRAM_BYTES - 1
-#: Patterns kept; there is one for each set of forms that were found in the same data.
-_MAX_PATTERNS = 64
-
-_Pattern = re.Pattern[bytes]
+#: Ends of secrets behind a gap are known by so many bytes.
+_END_BYTES = 4
+#: Up to so many forms are put into their places one by one.
+_FEW_FORMS = 100
 
 
 class Redactor:
     """
     Replaces each known secret, in every form of `forms_of`, by ``[secret]``.
 
-    Where several begin at one place the longest is replaced; several in a row become one mask.
+    Where several overlap, or follow each other without a byte between, they become one mask.
     Without a known secret everything is returned as it was given, at no cost. With some, a MiB
-    takes about a millisecond for each of the first few, and 10 ms in all from there on, for a
-    thousand as for ten (measured).
+    takes 0.1 ms for the first five and 1 ms for fifty, and about 10 ms for a thousand (measured:
+    ``benchmarks/redact.py``).
     """
 
     def __init__(self) -> None:
         self._secrets: set[Secret] = set()
+        self._search = FormSearch()
+        # In order, so that those that begin alike stand together.
         self._forms: list[bytes] = []
+        self._known: set[bytes] = set()
+        self._longest = 0
         self._first_bytes: set[int] = set()
-        # Forms that are looked for one by one: all, until there are too many, then short ones.
-        self._singly: list[bytes] = []
-        # Gram -> the forms of which one is looked for where the gram is found.
-        self._by_gram: dict[int, list[bytes]] = {}
-        self._grams: set[int] = set()
-        self._gram_counts: Counter[int] = Counter()
-        self._patterns: dict[tuple[bytes, ...], _Pattern] = {}
+        # Their first byte, and their first two.
+        self._beginnings: set[bytes] = set()
 
     @property
     def is_idle(self) -> bool:
@@ -59,29 +52,56 @@ class Redactor:
 
     def add(self, *secrets: Secret | None) -> None:
         """Look for these from now on; None, and what is known already, changes nothing."""
+        forms: set[bytes] = set()
         for secret in secrets:
-            if secret is None or secret in self._secrets:
-                continue
-            self._secrets.add(secret)
-            for form in forms_of(secret.reveal()):
-                self._add_form(form)
+            if secret is not None and secret not in self._secrets:
+                self._secrets.add(secret)
+                forms |= forms_of(secret.reveal())
+        forms -= self._known
+        if not forms:
+            return
+        self._known |= forms
+        self._search.add(forms)
+        for form in forms:
+            self._longest = max(self._longest, len(form))
+            self._first_bytes.add(form[0])
+            self._beginnings |= {form[:1], form[:2]}
+        if len(forms) <= _FEW_FORMS:
+            for form in forms:
+                insort(self._forms, form)
+        else:
+            self._forms = sorted(self._known)
 
     def data(self, data: bytes) -> bytes:
         """Return the bytes without secrets; the same object if there are none in it."""
         if not self._forms or not data:
             return data
-        return self._replaced(data, is_last=True)[0]
+        return self._replaced(data, len(data), None)[0]
 
-    def begun(self, data: bytes) -> tuple[bytes, bytes]:
+    def begun(self, data: bytes, hidden: int | None = None) -> tuple[bytes, bytes, int | None]:
         """
         Return the beginning of a stream without secrets, and what to hold back of it.
 
-        What is held back may be the beginning of a secret; it is shorter than `MAX_FORM_BYTES`, and
+        What is held back may be the beginning of a secret; it is shorter than the longest form, and
         to be given again before what comes next.
+
+        Args:
+            hidden: The last of what was returned before this piece of the stream.
+
+        Returns:
+            What may be shown, the same object if that is all of it, unchanged; what is held back;
+            and how many bytes of that the mask stands for that was shown last, or None if it was no
+            mask.
         """
         if not self._forms:
-            return data, b""
-        return self._replaced(data, is_last=False)
+            return data, b"", None
+        begun = self._begin_of_held(data)
+        shown, hidden = self._replaced(data, begun, hidden)
+        return shown, data[begun:], hidden
+
+    def rest(self, held: bytes, hidden: int | None) -> bytes:
+        """Return the end of a stream without secrets: what was held back of it."""
+        return self._replaced(held, len(held), hidden)[0]
 
     def after_gap(self, data: bytes) -> bytes:
         """
@@ -89,16 +109,16 @@ class Redactor:
 
         An end of fewer than four bytes stays.
         """
-        if not self._forms or len(data) < _GRAM_BYTES:
+        if not self._forms or len(data) < _END_BYTES:
             return data
-        beginning, longest = data[:_GRAM_BYTES], 0
+        beginning, longest = data[:_END_BYTES], 0
         for form in self._forms:
             at = form.find(beginning, 1)
             while at > 0 and len(form) - at > longest:
                 if data.startswith(form[at:]):
                     longest = len(form) - at
                 at = form.find(beginning, at + 1)
-        return self.data(data[longest:])
+        return self._replaced(data, len(data), longest or None)[0]
 
     def text(self, text: str) -> str:
         """Return the text without secrets; the same object if there are none in it."""
@@ -129,90 +149,44 @@ class Redactor:
 
     # -- looking
 
-    def _replaced(self, data: bytes, *, is_last: bool) -> tuple[bytes, bytes]:
-        pattern = self._pattern_for(data)
-        begun = len(data) if is_last else self._begin_of_held(data, 0)
-        if pattern is None:
-            return (data, b"") if begun == len(data) else (data[:begun], data[begun:])
+    def _replaced(self, data: bytes, end: int, hidden: int | None) -> tuple[bytes, int | None]:
+        """
+        Return the bytes up to an end without secrets, and how far a mask there reaches beyond it.
+
+        Args:
+            hidden: The mask before the data stands for so many of its bytes; None without one.
+        """
         parts: list[bytes] = []
-        place = 0
-        while (found := pattern.search(data, place)) is not None and found.start() < begun:
-            parts += (data[place : found.start()], MASK)
-            place = found.end()
-            if place > begun:
-                begun = self._begin_of_held(data, place)
-        parts.append(data[place:begun])
-        return b"".join(parts), data[begun:]
-
-    def _pattern_for(self, data: bytes) -> _Pattern | None:
-        """Return what finds the forms that are in the data, or None if none is."""
-        found = [form for form in self._singly if form in data]
-        if self._by_gram and len(data) >= _WINDOW_BYTES:
-            whole = len(data) // _GRAM_BYTES * _GRAM_BYTES
-            grams = self._grams.intersection(memoryview(data)[:whole].cast("I"))
-            if grams:
-                candidates = {form for gram in grams for form in self._by_gram[gram]}
-                found += (form for form in candidates if form in data)
-        if not found:
-            return None
-        found.sort(key=lambda form: (-len(form), form))
-        key = tuple(found)
-        pattern = self._patterns.get(key)
-        if pattern is None:
-            if len(self._patterns) >= _MAX_PATTERNS:
-                self._patterns.clear()
-            pattern = re.compile(b"(?:%b)+" % b"|".join(map(re.escape, found)))
-            self._patterns[key] = pattern
-        return pattern
-
-    def _begin_of_held(self, data: bytes, place: int) -> int:
-        """Return where the end of the data begins that may be the beginning of a form."""
-        for begin in range(max(place, len(data) - MAX_FORM_BYTES + 1), len(data)):
-            if data[begin] not in self._first_bytes:
+        place, is_masked = hidden or 0, hidden is not None
+        for first, last in self._search.spans(data):
+            if is_masked and first <= place:
+                place = max(place, last)
                 continue
-            end = data[begin:]
+            if first >= end:
+                break
+            parts += (data[place:first], MASK)
+            place, is_masked = last, True
+        if place < end:
+            parts.append(data[place:end])
+            is_masked = False
+        return b"".join(parts), place - end if is_masked else None
+
+    def _begin_of_held(self, data: bytes) -> int:
+        """Return where the end of the data begins that may be the beginning of a form."""
+        skipped = max(0, len(data) - self._longest + 1)
+        last_bytes = data[skipped:]
+        for begin, first in enumerate(last_bytes):
+            if first not in self._first_bytes:
+                continue
+            if last_bytes[begin : begin + 2] not in self._beginnings:
+                continue
+            end = last_bytes[begin:]
             at = bisect_left(self._forms, end)
             if at < len(self._forms) and self._forms[at] == end:
                 at += 1  # whole; but it may also begin a longer one
             if at < len(self._forms) and self._forms[at].startswith(end):
-                return begin
+                return skipped + begin
         return len(data)
-
-    # -- learning
-
-    def _add_form(self, form: bytes) -> None:
-        at = bisect_left(self._forms, form)
-        if at < len(self._forms) and self._forms[at] == form:
-            return
-        self._forms.insert(at, form)
-        self._first_bytes.add(form[0])
-        self._patterns.clear()
-        if len(self._forms) <= MAX_SINGLY:
-            insort(self._singly, form)
-            return
-        if len(self._forms) == MAX_SINGLY + 1:
-            self._singly, before = [], self._singly
-            for each in before:
-                self._look_together(each)
-        self._look_together(form)
-
-    def _look_together(self, form: bytes) -> None:
-        """
-        Look for the form where one of four grams is found that must be there if it is.
-
-        Of three places in it the one is taken whose grams the fewest other forms have.
-        """
-        if len(form) < _WINDOW_BYTES:
-            self._singly.append(form)
-            return
-        last = len(form) - _WINDOW_BYTES
-        windows = [_grams(form, at) for at in dict.fromkeys((last, last // 2, 0))]
-        for grams in windows:
-            self._gram_counts.update(grams)
-        best = min(windows, key=lambda grams: max(self._gram_counts[gram] for gram in grams))
-        for gram in best:
-            self._by_gram.setdefault(gram, []).append(form)
-            self._grams.add(gram)
 
 
 class RedactedStream:
@@ -221,20 +195,15 @@ class RedactedStream:
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
         self._held = b""
+        self._hidden: int | None = None
 
     def add(self, data: bytes) -> bytes:
         """Return what may be shown now; the same object if that is all of it, unchanged."""
-        shown, self._held = self._redactor.begun(self._held + data if self._held else data)
+        data = self._held + data if self._held else data
+        shown, self._held, self._hidden = self._redactor.begun(data, self._hidden)
         return shown
 
     def end(self) -> bytes:
         """Return what was held back."""
         held, self._held = self._held, b""
-        return self._redactor.data(held)
-
-
-def _grams(form: bytes, at: int) -> list[int]:
-    return [
-        int.from_bytes(form[first : first + _GRAM_BYTES], sys.byteorder)
-        for first in range(at, at + _GRAM_BYTES)
-    ]
+        return self._redactor.rest(held, self._hidden)

@@ -136,7 +136,7 @@ def _kept(content: bytes, total_bytes: int, redactor: Redactor) -> tuple[bytes, 
         clean = redactor.data(content)
         return clean, total_bytes + len(clean) - len(content)
     middle = len(content) - len(content) // 2
-    head, begun = redactor.begun(content[:middle])
+    head, begun, _ = redactor.begun(content[:middle])
     tail = redactor.after_gap(content[middle:])
     if not begun and head + tail == content:
         return content, total_bytes

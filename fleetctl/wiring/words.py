@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fleetctl.model.secret import Secret
-    from fleetctl.sinks.redact import Redactor
+    from fleetctl.sinks.redact import Redactor as Redactor  # noqa: PLC0414 - for annotations of cli
 
 
 def one_visible_line(text: str) -> str:

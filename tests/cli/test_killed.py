@@ -47,6 +47,7 @@ def killed_after(child, lines, pause_s):
     return out + rest
 
 
+@pytest.mark.timeout(1800)  # at full size
 def test_F73_killed_at_any_moment(fleet, tmp_path, is_full_size):
     """
     F73: each `host.finished` that reached the pipe is in the history; a host whose marker exists is

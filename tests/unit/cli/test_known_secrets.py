@@ -11,12 +11,17 @@ import sys
 import pytest
 
 from fleetctl.cli.errors import show_internal_error
-from fleetctl.cli.known_secrets import WatchedSecrets, secrets_in
+from fleetctl.cli.forward_report import JsonReport
+from fleetctl.cli.hostkeys_scan import Collected
+from fleetctl.cli.known_secrets import KnownSecrets, WatchedSecrets, secrets_in, watched
 from fleetctl.cli.logs import set_up_logging
 from fleetctl.model.challenge import Challenge, Prompt
+from fleetctl.model.events import HostFinished
+from fleetctl.model.failure import Failure
 from fleetctl.model.host import Host
 from fleetctl.model.secret import Secret
 from tests.unit.cli.fakes import FakeEngine, fleetctl, ok
+from tests.unit.sinks import samples
 
 PASSWORD = "hunter2secret"
 
@@ -72,6 +77,72 @@ def test_secrets_of_variables_are_found_at_any_depth():
     """
     value = {"a": Secret("1"), "b": [{"c": Secret("2")}, "x", (Secret("3"),)], "d": 4}
     assert {each.reveal() for each in secrets_in(value)} == {"1", "2", "3"}
+
+
+def test_S24_a_host_s_own_secrets_are_known_before_it_is_contacted():
+    """
+    S24: vaulted variables, passwords in plain text, and whatever the command line has at hand.
+    """
+
+    class AtHand(Answering):
+        def known(self):
+            return [Secret("at hand")]
+
+    known = KnownSecrets()
+    assert known.redact("at hand") == "at hand"
+    host = Host("web1", vars={"token": [Secret("vaulted")], "ansible_password": PASSWORD, "a": 1})
+    secrets = watched(known, AtHand(), [host])
+    assert {each.reveal() for each in known} == {"at hand", "vaulted", PASSWORD}
+    assert known.redact(f"at hand, vaulted, {PASSWORD}") == "[secret], [secret], [secret]"
+    asyncio.run(secrets.become_password(host, "root"))
+    assert known.redact("of become") == "[secret]"
+
+
+def test_S24_one_redactor_learns_whatever_is_known_later():
+    """
+    S24: who was given it before looks for the new ones too.
+    """
+    known = KnownSecrets()
+    redactor = known.redactor
+    known.add(Secret(PASSWORD))
+    known.update([Secret("second one")], [Secret(PASSWORD)])
+    assert len(known) == 2
+    assert redactor is known.redactor
+    assert redactor.text(f"{PASSWORD} and second one") == "[secret] and [secret]"
+
+
+def test_S24_what_forward_and_hostkeys_report_has_no_secret():
+    """
+    S24: the host's words in a failure, for programs.
+    """
+    known = KnownSecrets()
+    known.add(Secret(PASSWORD))
+    failure = Failure("auth.denied", f"it says {PASSWORD}", hint=f"not {PASSWORD}")
+    lines: list[str] = []
+    JsonReport("web1", write=lines.append, known=known).ended(failure)
+    assert "hunter2" not in lines[0]
+    assert lines[0].count("[secret]") == 2
+    collected = Collected(known)
+    result = samples.broken("web1", "auth.denied", f"it says {PASSWORD}", hint=PASSWORD)
+    collected.handle(HostFinished(result, samples.at(0)))
+    shown = collected.results[0].outcome.failure
+    assert shown is not None
+    assert (shown.message, shown.hint) == ("it says [secret]", "[secret]")
+
+
+def test_S24_a_vault_password_is_known(tmp_path, capsys):
+    """
+    S24: the password of ``--vault-password-file`` is shown by no host, and by no mistake.
+    """
+    file = tmp_path / "vault"
+    file.write_text(PASSWORD + "\n")
+    file.chmod(0o600)
+    engine = FakeEngine(outcomes={"a": ok(f"it is {PASSWORD}\n".encode())})
+    vault = ("--vault-password-file", str(file))
+    assert fleetctl("run", "-i", "a,", "a", *vault, "--", "x", engine=engine) == 0
+    assert "it is [secret]" in capsys.readouterr().out
+    assert fleetctl("run", "-i", "a,", PASSWORD, *vault, "--", "x", engine=engine) != 0
+    assert "hunter2" not in "".join(capsys.readouterr())
 
 
 @pytest.mark.parametrize("format_", ["stream", "gather", "oneline", "json", "ndjson"])

@@ -17,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetctl.model.secret import Secret
-from fleetctl.sinks.redact import MASK, MAX_SINGLY, RedactedStream, Redactor
+from fleetctl.sinks.redact import MASK, RedactedStream, Redactor
 from fleetctl.sinks.secret_forms import MAX_FORM_BYTES, forms_of
+from fleetctl.sinks.secret_search import BLOCK_BYTES, FEW, MAX_FEWS, FormSearch
 from tests.support.patience import least_cpu_s
 
 PLAIN = "hunter2secret"
@@ -207,19 +208,118 @@ def test_S24_secrets_learned_late_are_found_too():
     S24: each secret counts from when it is known, whatever was looked for before.
     """
     redactor = Redactor()
-    for number, value in enumerate(words_like(2 * MAX_SINGLY)):
+    for number, value in enumerate(words_like(2 * FEW)):
         assert redactor.data(value.encode()) == value.encode()
         redactor.add(Secret(value), None)
         assert redactor.data(b"<%b>" % value.encode()) == b"<[secret]>", number
 
 
-def test_S24_cost_does_not_grow_with_the_number_of_secrets():
+def test_S24_secrets_that_overlap_leave_nothing_of_each_other():
     """
-    S24: a thousand secrets cost about what twelve do (measured: 11 ms a MiB; the same).
+    S24: of two that share bytes neither the end of the second nor the beginning of the first stays.
+    """
+    redactor = knowing("swordfish", "fishmonger")
+    assert redactor.data(b"a swordfishmonger b") == b"a [secret] b"
+    for cut in range(len(b"a swordfishmonger b")):
+        stream = RedactedStream(redactor)
+        shown = stream.add(b"a swordfishmonger b"[:cut]) + stream.add(b"a swordfishmonger b"[cut:])
+        assert shown + stream.end() == b"a [secret] b", cut
+
+
+def test_S24_what_follows_a_gap_shows_no_end_of_a_secret_that_overlaps():
+    """
+    S24: the end that the gap left may be the beginning of another secret.
+    """
+    redactor = knowing("hunter2-swordfish", "fishmonger")
+    assert redactor.after_gap(b"swordfishmonger b") == b" b"
+
+
+@given(
+    st.lists(st.text("ab", min_size=6, max_size=9), min_size=1, max_size=4),
+    st.lists(st.text("abc", max_size=12).map(str.encode), max_size=12),
+)
+def test_S24_a_stream_is_what_it_is_as_a_whole(values, pieces):
+    """
+    S24: in any pieces the same bytes and the same masks come out.
+    """
+    redactor = knowing(*values)
+    stream = RedactedStream(redactor)
+    shown = b"".join([*map(stream.add, pieces), stream.end()])
+    assert shown == redactor.data(b"".join(pieces))
+
+
+def spans_by_hand(forms, data):
+    """Return what `FormSearch.spans` should, byte by byte."""
+    covered = bytearray(len(data))
+    for form in forms:
+        at = data.find(form)
+        while at >= 0:
+            covered[at : at + len(form)] = b"\1" * len(form)
+            at = data.find(form, at + 1)
+    spans, at = [], covered.find(1)
+    while at >= 0:
+        end = covered.find(0, at)
+        end = len(data) if end < 0 else end
+        spans.append((at, end))
+        at = covered.find(1, end)
+    return spans
+
+
+@given(
+    st.lists(st.sets(st.binary(min_size=1, max_size=4), max_size=90), min_size=1, max_size=5),
+    st.binary(max_size=300),
+    st.sets(st.integers(BLOCK_BYTES - MAX_FORM_BYTES, BLOCK_BYTES + 9), max_size=6),
+)
+def test_S24_every_place_is_found_however_many_are_looked_for(additions, data, places):
+    """
+    S24: in groups of any size, at the borders of blocks too, each byte of a form is found.
+    """
+    search = FormSearch()
+    known: set[bytes] = set()
+    for forms in additions:
+        search.add(forms - known)
+        known |= forms
+        assert list(search.spans(data)) == spans_by_hand(known, data)
+    long = bytearray(2 * BLOCK_BYTES)
+    forms = sorted(form for form in known if any(form))
+    for number, place in enumerate(sorted(places)):
+        if forms:
+            form = forms[number % len(forms)]
+            long[place : place + len(form)] = form
+    assert list(search.spans(bytes(long))) == spans_by_hand(known, bytes(long))
+
+
+def test_S24_large_groups_are_few():
+    """
+    S24: what is learned one by one is soon looked for together, so that a look stays cheap.
+    """
+    search = FormSearch()
+    forms = sorted({form for value in words_like(600) for form in forms_of(value)})
+    for at in range(0, len(forms), 5):
+        search.add(forms[at : at + 5])
+        assert list(search.spans(b"<%b>" % forms[at])) == [(1, 1 + len(forms[at]))]
+    assert len(search.sizes) < 2 * MAX_FEWS + 4
+    assert sum(search.sizes) == len(forms) > MAX_FEWS * FEW
+    assert all(list(search.spans(form)) == [(0, len(form))] for form in forms)
+
+
+def test_S24_cost_grows_little_with_the_number_of_secrets():
+    """
+    S24: a thousand secrets cost less than the five did that were looked for one by one before
+    (measured, a MiB: 8 ms; fifty 0.8 ms, five 0.1 ms).
     """
     data = prose(1 << 20)
-    few, many = knowing(*words_like(12)), knowing(*words_like(1000))
-    assert few.data(data) is data
-    few_s = least_cpu_s(lambda: few.data(data))
+    some, many = knowing(*words_like(50)), knowing(*words_like(1000))
+    assert some.data(data) is data
+    some_s = least_cpu_s(lambda: some.data(data))
     many_s = least_cpu_s(lambda: many.data(data))
-    assert many_s < 5 * few_s
+    assert many_s < 40 * some_s
+
+
+def test_S24_a_secret_that_is_everywhere_does_not_stop_the_world():
+    """
+    S24: a host that prints nothing but secrets costs more, but no more than a few times the bytes.
+    """
+    redactor = knowing("000000", "0000000")
+    assert redactor.data(b"0" * (1 << 20)) == MASK
+    assert least_cpu_s(lambda: redactor.data(b"0" * (1 << 20))) < 5
