@@ -42,6 +42,7 @@ def with_hosts(
     names: Sequence[str],
     *,
     pattern: str,
+    depth: int = 1,
     yes: bool = False,
 ) -> list[str]:
     """
@@ -53,6 +54,7 @@ def with_hosts(
     Args:
         argv: As recorded, ``fleetctl`` and the command's name included.
         command: The command of that name.
+        depth: Words of the name: 2 for ``keys deploy``.
         names: Of hosts, at least one.
         pattern: The word that named the hosts.
         yes: Do not ask whether so many hosts are meant.
@@ -60,13 +62,13 @@ def with_hosts(
     Raises:
         UsageError: The command line is not one that can be given again.
     """
-    name, *words = argv[1:]
+    name, words = argv[1 : 1 + depth], argv[1 + depth :]
     if any(_HIDDEN in word for word in argv):
         raise UsageError(
             "the command line has a secret in it, which is not recorded",
             hint=f"type it again: {shlex.join(argv)}",
         )
-    place = words.index("--") if "--" in words else len(words)
+    place = list(words).index("--") if "--" in words else len(words)
     given: list[str] = []
     has_pattern = False
     for piece in _pieces(words[:place], command):
@@ -83,7 +85,7 @@ def with_hosts(
     asks = any(_ASKS_NOTHING in param.opts for param in command.params)
     if yes and asks and _ASKS_NOTHING not in given:
         given.insert(0, _ASKS_NOTHING)
-    return [name, *given, *words[place:]]
+    return [*name, *given, *words[place:]]
 
 
 def reads_stdin(argv: Sequence[str]) -> bool:

@@ -208,10 +208,10 @@ def _again(
     invocation = ctx.find_object(Invocation)
     assert isinstance(root, click.Group)
     assert invocation is not None
-    command = root.get_command(ctx, facts.argv[1]) if len(facts.argv) > 1 else None
+    command, depth = _command_of(ctx, root, facts.argv)
     if command is None:
         raise UsageError(f"run {run.id} is not one that can be done again")
-    words = with_hosts(facts.argv, command, names, pattern=facts.pattern, yes=yes)
+    words = with_hosts(facts.argv, command, names, pattern=facts.pattern, depth=depth, yes=yes)
     _go_to(facts.cwd)
     _check_files(run, yes=yes)
     said = "again" if how == "rerun" else "the rest"
@@ -235,6 +235,18 @@ def _again(
     with root.make_context("fleetctl", list(words), obj=again) as context:
         code = root.invoke(context)
     return code if isinstance(code, int) else 0
+
+
+def _command_of(
+    ctx: click.Context, root: click.Group, argv: Sequence[str]
+) -> tuple[click.Command | None, int]:
+    """Return the command that a command line names, and how many words its name has."""
+    command: click.Command | None = root
+    depth = 0
+    while isinstance(command, click.Group):
+        depth += 1
+        command = command.get_command(ctx, argv[depth]) if depth < len(argv) else None
+    return command, depth
 
 
 def _go_to(folder: str) -> None:
