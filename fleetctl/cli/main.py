@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import gc
-import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ import click
 from fleetctl import __version__
 from fleetctl.cli.errors import problem_of_click, say, show_internal_error, show_problems
 from fleetctl.cli.invocation import Invocation, OpenEngine
+from fleetctl.cli.lazy import LazyCommands
 from fleetctl.model.errors import UsageError
 
 EXIT_INTERNAL = 5
@@ -47,6 +47,8 @@ COMMANDS = {
     ),
     "config": ("config", "Show every setting of a host and the line that set it."),
     "history": ("history", "Recorded runs: look at them, compare them, do them again."),
+    "keys": ("keys", "Keys that log in: generate, deploy, revoke, rotate, audit …"),
+    "ssh-copy-id": ("ssh_copy_id", "As ssh-copy-id, and it proves that the key logs in."),
     "hostkeys": ("hostkeys", "Look at, enroll, check, replace and remove host keys."),
     "trust": ("trust", "Let a project's files run commands or weaken checks."),
     "completion": ("completion", "Print the script that makes a shell complete fleetctl."),
@@ -64,34 +66,6 @@ Examples:
 """
 
 
-class LazyGroup(click.Group):
-    """A group that imports the file of a command when the command is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """
-        Import a command.
-
-        Raises:
-            click.exceptions.NoSuchCommand: There is none; has the near misses.
-        """
-        if cmd_name not in COMMANDS:
-            if cmd_name.startswith("-"):
-                return None  # click says what is wrong with an option
-            raise click.exceptions.NoSuchCommand(cmd_name, possibilities=COMMANDS, ctx=ctx)
-        module = importlib.import_module(f"fleetctl.cli.{COMMANDS[cmd_name][0]}")
-        command = getattr(module, cmd_name)
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing any."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
-
-
 def print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     """Print the version and end, as ``--version`` does."""
     if value:
@@ -100,7 +74,8 @@ def print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> N
 
 
 @click.group(
-    cls=LazyGroup,
+    cls=LazyCommands,
+    table=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     no_args_is_help=False,
     invoke_without_command=True,
@@ -174,6 +149,8 @@ def main(arguments: Sequence[str] | None = None, *, open_engine: OpenEngine | No
         return EXIT_INTERNAL
     finally:
         gc.enable()
+        if arguments is None:
+            gc.freeze()  # the process ends, and need not look through what is left of the run
 
 
 def _run(invocation: Invocation) -> int:

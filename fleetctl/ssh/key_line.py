@@ -48,10 +48,14 @@ def decode_key(written: bytes, encoded: bytes) -> tuple[str, bytes]:
     Raises:
         MalformedKey: ssh would not take it for a key.
     """
+    encoded = encoded.translate(None, _WHITE_SPACE)
     try:
-        blob = binascii.a2b_base64(encoded.translate(None, _WHITE_SPACE), strict_mode=True)
+        blob = binascii.a2b_base64(encoded, strict_mode=True)
     except binascii.Error:
         raise MalformedKey("the key is not base64") from None
+    if binascii.b2a_base64(blob, newline=False) != encoded:
+        # Padding too much, or bits behind the last byte. Source: b64_pton(3) of OpenSSH.
+        raise MalformedKey("the key is not base64 as it should be")
     if written == b"ssh-ed25519" and blob.startswith(ED25519_PREFIX):
         return check_public_key(blob), blob
     key_type = key_type_of(blob)
