@@ -48,15 +48,15 @@ class ExecRequest:
     Attributes:
         command: Sent exactly as it is; the login shell of the host interprets it.
         is_subsystem: ``command`` is the name of a subsystem of the SSH server instead, such as
-            ``sftp``; no shell sees it, and EOF is sent when it has answered.
+            ``sftp``; no shell sees it. Without a dialogue EOF is sent when it has answered; with
+            one, what it writes is never output.
         is_shell: The user's login shell is started instead, and ``command`` is empty.
         stdin: Bytes to send before EOF; EOF is sent at once when empty.
         env: Sent as ``env`` channel requests; sshd drops names it does not accept.
         timeout_s: Limit for the command, None for none.
         max_output_bytes: Kept per stream; head and tail are kept when there is more.
         pty: Ask for this pseudo-terminal (merges stderr into stdout).
-        dialogue: Talks to the program first; ``stdin`` is sent when it is done. Not for a
-            subsystem.
+        dialogue: Talks to the program first; ``stdin`` is sent when it is done.
         end_with: Returns a request that runs a command line with the rights that this command has,
             for ending it; None if those are the rights of the user who logged in.
 

@@ -39,7 +39,7 @@ class Execution:
         # Whoever feeds the program or talks to it; None when there is nothing left to do.
         self._side: asyncio.Task[None] | None = None
         self._conversation: SshConversation | None = None
-        if request.is_subsystem:
+        if request.is_subsystem and request.dialogue is None:
             on_output = _eof_after_answer(session, on_output)
         session.collect(request.max_output_bytes, on_output)
 
@@ -135,7 +135,7 @@ class Execution:
     def hear_out(self) -> None:
         """What a dialogue has not read is output: whoever asks for the result wants all of it."""
         if self._conversation is not None:
-            self._conversation.end()
+            self._conversation.end(drop=self._request.is_subsystem)
 
     def stop(self) -> None:
         """Let nobody feed the program or talk to it any more; whoever is stopped is so once."""
@@ -156,14 +156,16 @@ class Execution:
 
         conversation = SshConversation(self._session, has_pty=self._request.pty is not None)
         self._conversation = conversation
+        # What a subsystem says is a protocol, and means nothing to whoever reads output.
+        is_output = not self._request.is_subsystem
         try:
             await dialogue.hold(conversation)
         except FleetError as error:
             # Before the command has begun, whatever is said is not its output.
-            conversation.end(drop=error.failure.phase == "become")
+            is_output = is_output and error.failure.phase != "become"
             raise
         finally:
-            conversation.end()
+            conversation.end(drop=not is_output)
         await conversation.write(self._request.stdin)
         conversation.write_eof()
 
