@@ -30,9 +30,35 @@ def render_page(report: Report, *, visible: Callable[[str], str]) -> Iterator[st
         visible: Returns text with control characters and what reorders it shown as escapes,
             newline and tab excepted.
     """
+    yield from generate(
+        _TEMPLATE,
+        visible=visible,
+        report=report,
+        timeline=draw(report.hosts),
+        max_bars=MAX_BARS,
+    )
+
+
+def generate(
+    template: str,
+    *,
+    visible: Callable[[str], str],
+    more_style: str | None = None,
+    **content: object,
+) -> Iterator[str]:
+    """
+    Yield a page made of one of our templates, in which all content is text.
+
+    Args:
+        template: File of this package; gets ``style``, ``policy`` and the content.
+        visible: As of `render_page`.
+        more_style: A style sheet of this package, behind the one all pages have.
+        content: By name.
+    """
     folder = files("fleetctl.report")
     # As the browser has it between the tags, where the hash is taken.
-    style = folder.joinpath(_STYLE).read_text(encoding="utf-8")
+    sheets = [_STYLE, *([more_style] if more_style else [])]
+    style = "".join(folder.joinpath(sheet).read_text(encoding="utf-8") for sheet in sheets)
 
     def shown(value: object) -> object:
         # Every value on its way into the page comes through here; escaping follows.
@@ -47,11 +73,9 @@ def render_page(report: Report, *, visible: Callable[[str], str]) -> Iterator[st
         lstrip_blocks=True,
         finalize=shown,
     )
-    template = environment.from_string(folder.joinpath(_TEMPLATE).read_text(encoding="utf-8"))
-    yield from template.generate(
-        report=report,
-        timeline=draw(report.hosts),
-        max_bars=MAX_BARS,
+    page = environment.from_string(folder.joinpath(template).read_text(encoding="utf-8"))
+    yield from page.generate(
+        **content,
         style=Markup(style),  # noqa: S704 - ours, from the package
         policy=content_policy(style),
     )

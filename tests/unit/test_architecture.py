@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "expect": {"inventory", "model"},
     "config": {"model"},
     "files": {"model"},
-    "keys": {"model", "ssh"},
+    "keys": {"inventory", "model", "ssh"},
     "engine": {"model"},
     "inventory": {"model"},
     "lab": {"model"},
@@ -86,7 +86,10 @@ KNOWS_PRIVATE_NAMES = {"ssh/loop_transport.py", "ssh/loop_channel.py"}
 READS_ENVIRONMENT = {"wiring", "cli", "ssh/loop.py"}
 
 #: What keys may know of ssh: how keys and files of them are written.
-FORMATS_OF_KEYS = set("fingerprint host_certificate key_file key_line public_key sftp wire".split())
+#: Of inventory it is how YAML is read.
+FORMATS_OF_KEYS = set(
+    "fingerprint host_certificate key_file key_line public_key sftp wire yaml_tree".split()
+)
 
 HOMELESS_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
 
@@ -150,13 +153,13 @@ def dependency_direction(module: Module) -> Iterator[str]:
 
 
 def keys_import_formats_only(module: Module) -> Iterator[str]:
-    """Keys reach hosts through `Remote`; of ssh they have formats, and SFTP's."""
+    """Keys reach hosts through `Remote`; of ssh they have formats, and SFTP's; they read YAML."""
     if module.layer != "keys":
         return
     for line, name in imported_names(module):
         parts = name.split(".")
-        if parts[:2] == ["fleetctl", "ssh"] and parts[2] not in FORMATS_OF_KEYS:
-            yield f"{line}: keys must not import ssh.{parts[2]}"
+        if parts[1:2] in (["ssh"], ["inventory"]) and parts[2] not in FORMATS_OF_KEYS:
+            yield f"{line}: keys must not import {parts[1]}.{parts[2]}"
 
 
 def model_is_standard_library_only(module: Module) -> Iterator[str]:
@@ -319,6 +322,7 @@ def test_every_module_keeps_the_rule(rule):
         (dependency_direction, "model/run.py", "from fleetctl.engine import local"),
         (dependency_direction, "plugins/run.py", "import os"),
         (keys_import_formats_only, "keys/deploy.py", "from fleetctl.ssh.connector import f"),
+        (keys_import_formats_only, "keys/people.py", "from fleetctl.inventory.load import f"),
         (model_is_standard_library_only, "model/run.py", "import yaml"),
         (confined_imports, "engine/local.py", "import paramiko"),
         (confined_imports, "lab/fleet.py", "from paramiko import Transport"),
