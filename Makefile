@@ -39,6 +39,7 @@ types:
 
 soak: installed parts  ## the tests of large numbers at their full size; takes many minutes
 	@$(PYTEST) --full-size --timeout 1800 -m fleet tests/fleet/test_session_sizes.py tests/fleet/test_session_crowds.py
+	@$(PYTEST) --full-size --timeout 5400 tests/cli/test_no_secret_leaves.py
 
 bench: installed  ## measure fleetctl beside other tools, on loopback
 	@$(BIN)/python benchmarks/bench.py

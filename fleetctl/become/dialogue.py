@@ -14,6 +14,7 @@ from fleetctl.become.refusal import Attempt
 from fleetctl.model.dialogue import Conversation, Dialogue
 from fleetctl.model.errors import FleetError
 from fleetctl.model.events import Stream
+from fleetctl.model.excerpt import last_bytes
 
 #: From the start to the mark of the inner script. PAM and directory services may be slow, and sudo
 #: waits for the name of its own host to be looked up.
@@ -22,6 +23,8 @@ LIMIT_S = 30.0
 LEAVE_S = 2.0
 #: What is kept, per stream, of what is said before.
 MAX_SAID_BYTES = 8 * 1024
+#: More than that, so that it is seen later that something was left out.
+_KEPT_BYTES = MAX_SAID_BYTES + 1024
 #: A prompt is no longer than this, with the line before it.
 MAX_PROMPT_BYTES = 512
 #: What one stream may bring for another dialogue before the mark has come on the other stream.
@@ -52,7 +55,7 @@ class Heard:
     @property
     def said(self) -> bytes:
         """Text that is none of ours, the end of it if there was much."""
-        return bytes(self._said + self._new)[-MAX_SAID_BYTES:]
+        return last_bytes(bytes(self._said + self._new), MAX_SAID_BYTES)
 
     @property
     def lately(self) -> bytes:
@@ -98,9 +101,9 @@ class Heard:
 
     def _forget(self) -> None:
         if len(self._new) > 2 * MAX_SAID_BYTES:
-            del self._new[:-MAX_SAID_BYTES]
+            del self._new[:-_KEPT_BYTES]
         if len(self._said) > 2 * MAX_SAID_BYTES:
-            del self._said[:-MAX_SAID_BYTES]
+            del self._said[:-_KEPT_BYTES]
 
 
 class BecomeDialogue:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from fleetctl.become.become import Become
 from fleetctl.model.errors import FleetError
+from fleetctl.model.excerpt import beginning
 from fleetctl.model.secret import Secret
 
 DENIED = "become.denied"
@@ -273,4 +274,4 @@ def _lines(text: str) -> Iterator[str]:
 
 def _last_line(text: str) -> str:
     """Return the last thing said."""
-    return next(iter(reversed(list(_lines(text)))), "")[:MAX_SHOWN_CHARACTERS]
+    return beginning(next(iter(reversed(list(_lines(text)))), ""), MAX_SHOWN_CHARACTERS)

@@ -27,6 +27,7 @@ from fleetctl.model.finding import Finding
 from fleetctl.model.host import Host
 from fleetctl.model.login import Login
 from fleetctl.model.operation import ExecRequest, Operation, Pty, ShellScript
+from fleetctl.model.redaction import Redaction
 from fleetctl.model.remote import Remote
 from fleetctl.model.result import ExecResult, Outcome
 from fleetctl.model.secret import Secret
@@ -85,6 +86,9 @@ class BecomingRemote:
 
     async def secret(self, source: str) -> Secret | None:
         return await self._remote.secret(source)
+
+    def redaction(self) -> Redaction | None:
+        return self._remote.redaction()
 
     async def exec(self, request: ExecRequest) -> ExecResult:
         """

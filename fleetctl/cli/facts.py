@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from fleetctl import __version__
 from fleetctl.cli.inputs import used_inputs
-from fleetctl.model.rollout import Rollout, Size
 
 if TYPE_CHECKING:
     from fleetctl.cli.invocation import Invocation, Repeat
@@ -94,6 +93,8 @@ def _policy(run: Run, gate: str | None) -> dict[str, object]:
     if run.limits.max_down:
         policy["max_down"] = dict(run.limits.max_down)
     if run.rollout is not None:
+        from fleetctl.model.rollout import Rollout
+
         usual = asdict(Rollout())
         given = {name: getattr(run.rollout, name) for name in usual}
         policy |= {name: _plain(value) for name, value in given.items() if value != usual[name]}
@@ -103,6 +104,8 @@ def _policy(run: Run, gate: str | None) -> dict[str, object]:
 
 
 def _plain(value: object) -> object:
+    from fleetctl.model.rollout import Size
+
     if isinstance(value, Size):
         return str(value)
     return [_plain(one) for one in value] if isinstance(value, list | tuple) else value

@@ -7,7 +7,7 @@ answers its logins and operations meanwhile. Kept light: ``fleetctl --help`` imp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from fleetctl.model.secret import Secret
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fleetctl.model.challenge import Challenge
     from fleetctl.model.failure import Failure
     from fleetctl.model.host import Host
-    from fleetctl.model.ports import RunSecrets
+    from fleetctl.model.redaction import Redaction
     from fleetctl.wiring.words import Redactor
 
 
@@ -66,7 +66,7 @@ class KnownSecrets:
 
 
 class KnowingSecrets(Protocol):
-    """`RunSecrets` that can tell some of what they know before they are asked."""
+    """What answers logins and operations, and can tell some of it before it is asked."""
 
     def known(self) -> Iterable[Secret]: ...
 
@@ -89,20 +89,20 @@ def watched(known: KnownSecrets, secrets: KnowingSecrets, hosts: Iterable[Host])
     known at once, the others before a host gets them.
     """
     known.update(secrets.known(), *map(secrets_of, hosts))
-    return WatchedSecrets(secrets, known.add)
+    return WatchedSecrets(secrets, known)
 
 
 class WatchedSecrets:
     """
-    The `RunSecrets` of somebody else, and who is told each secret before it is given to a host.
+    Makes `RunSecrets` of those of somebody else.
 
     Args:
-        learn: Told each secret, whenever it is asked for.
+        known: Told each secret, whenever it is asked for, before it is given to a host.
     """
 
-    def __init__(self, secrets: RunSecrets, learn: Callable[[Secret], None]) -> None:
+    def __init__(self, secrets: KnowingSecrets, known: KnownSecrets) -> None:
         self._secrets = secrets
-        self._learn = learn
+        self._known = known
 
     async def password(self, host: Host, user: str) -> Secret | None:
         return self._told(await self._secrets.password(host, user))
@@ -113,7 +113,7 @@ class WatchedSecrets:
     async def answers(self, host: Host, user: str, challenge: Challenge) -> Sequence[Secret] | None:
         answers = await self._secrets.answers(host, user, challenge)
         for answer in answers or ():
-            self._learn(answer)
+            self._known.add(answer)
         return answers
 
     async def become_password(self, host: Host, user: str) -> Secret | None:
@@ -122,9 +122,12 @@ class WatchedSecrets:
     async def secret(self, host: Host, source: str) -> Secret | None:
         return self._told(await self._secrets.secret(host, source))
 
+    def redaction(self) -> Redaction:
+        return self._known.redactor
+
     def _told(self, secret: Secret | None) -> Secret | None:
         if secret is not None:
-            self._learn(secret)
+            self._known.add(secret)
         return secret
 
 

@@ -23,7 +23,7 @@ from fleetctl.cli.errors import say
 from fleetctl.cli.facts import make_facts
 from fleetctl.cli.hostkey import HostKeyPrompt
 from fleetctl.cli.invocation import Invocation, UnknownHostKey
-from fleetctl.cli.known_secrets import WatchedSecrets, secrets_in
+from fleetctl.cli.known_secrets import watched
 from fleetctl.cli.logs import set_up_logging
 from fleetctl.cli.options import LoginOptions, RunOptions
 from fleetctl.cli.output import choose_format
@@ -35,7 +35,6 @@ from fleetctl.model.events import Notice
 from fleetctl.model.host import Host
 from fleetctl.model.operation import Operation
 from fleetctl.model.run import Assignment, Limits, Run
-from fleetctl.model.secret import Secret
 
 if TYPE_CHECKING:
     from fleetctl.wiring.expect import SecretUse
@@ -61,6 +60,7 @@ def perform(
     rollout: RolloutOptions | None = None,
     limit: str | None = None,
     files: Iterable[tuple[str, str]] = (),
+    run_id: str | None = None,
 ) -> int:
     """
     Run the operation on the hosts and show the results.
@@ -73,6 +73,7 @@ def perform(
         rollout: In which order and steps; None for a command that changes nothing.
         limit: What narrowed the pattern down; hosts it names are named as well.
         files: (role, path) of what is run, such as a script: kept in the record with its hash.
+        run_id: What the operation knows the run by already; None for a new one.
 
     Returns:
         The exit code.
@@ -95,14 +96,8 @@ def perform(
         become=become,
         uses=uses,
     )
-    known = invocation.known_secrets
-    known.update(secrets.known(), *(secrets_in(host.vars) for host in hosts))
-    redactor = wiring.make_redactor(known)
-
-    def learn(secret: Secret) -> None:
-        known.add(secret)
-        redactor.add(secret)
-
+    watched_secrets = watched(invocation.known_secrets, secrets, hosts)
+    redactor = invocation.known_secrets.redactor
     format_ = choose_format(options.format, auto_format, compare=options.compare)
     screen = wiring.Screen(
         wiring.View(
@@ -132,7 +127,7 @@ def perform(
     )
     terminal.before_question = screen.erase
     run = Run(
-        id=make_run_id(datetime.now(UTC), os.urandom(4)),
+        id=run_id or new_run_id(),
         label=options.label
         or (invocation.repeat.label if invocation.repeat else render_label(invocation.argv)),
         assignments=assignments,
@@ -166,7 +161,7 @@ def perform(
                 gate=plan.gate,
                 files=files,
             ),
-            redact=redactor.data,
+            redactor=redactor,
             warn=warn,
         )
 
@@ -179,7 +174,7 @@ def perform(
 
     async def execute() -> int:
         async with open_engine(
-            secrets=WatchedSecrets(secrets, learn),
+            secrets=watched_secrets,
             ask_host_key=_host_key_prompt(hosts, terminal),
             warn=warn,
             live_output=screen.wants_live_output,
@@ -216,6 +211,11 @@ def _assign(
         flags=become.become_flags,
         given=become.given(),
     )
+
+
+def new_run_id() -> str:
+    """Return the id of a run that begins now."""
+    return make_run_id(datetime.now(UTC), os.urandom(4))
 
 
 def make_run_id(now: datetime, random: bytes) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fleetctl.model.ports import Journal
     from fleetctl.model.run import Run
     from fleetctl.wiring.inputs import RunFacts
+    from fleetctl.wiring.words import Redactor
 
 EXIT_INCOMPLETE = 6
 #: From here on exit codes tell of an interruption, which wins.
@@ -39,7 +40,7 @@ class Recording:
         run: Run,
         facts: RunFacts,
         *,
-        redact: Callable[[bytes], bytes],
+        redactor: Redactor,
         warn: Callable[[str], None],
     ) -> None:
         from fleetctl.wiring.history import make_recorder
@@ -48,9 +49,14 @@ class Recording:
         self._run = run
         self._facts = facts
         self._warn = warn
+        self._redactor = redactor
         place = history_place(os.environ)
         self._recorder = make_recorder(
-            place.folder, url=place.url, redact=redact, retention=place.retention, warn=self._say
+            place.folder,
+            url=place.url,
+            redact=redactor.data,
+            retention=place.retention,
+            warn=self._say,
         )
 
     @property
@@ -60,7 +66,9 @@ class Recording:
 
     async def record(self, events: Sequence[Event]) -> None:
         """Keep events; when it returns, they may be shown."""
-        await self._recorder.record(events)
+        from fleetctl.wiring.words import redact_cut_output
+
+        await self._recorder.record([redact_cut_output(each, self._redactor) for each in events])
 
     async def __aenter__(self) -> Self:
         await self._recorder.start(self._run, self._facts)

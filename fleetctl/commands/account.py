@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from fleetctl.model.excerpt import beginning
 from fleetctl.model.finding import Finding
 
 #: Its first line shows that it was this script that ran, and no forced command.
@@ -72,7 +73,7 @@ def read_account(output: bytes, marker: str, refused: Sequence[str]) -> Iterator
             "account",
             "failed",
             "another command ran than the one that was sent",
-            details=tuple(f"it wrote: {line}" for line in first),
+            details=tuple(f"it wrote: {beginning(line, 200)}" for line in first),
             fix="see ForceCommand in its sshd_config and command= in its authorized_keys",
         )
         return

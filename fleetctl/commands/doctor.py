@@ -16,6 +16,7 @@ from fleetctl.become.become import Become
 from fleetctl.become.remote import BecomingRemote
 from fleetctl.commands.account import read_account, script
 from fleetctl.model.errors import FleetError
+from fleetctl.model.excerpt import beginning, first_bytes
 from fleetctl.model.failure import status_of
 from fleetctl.model.finding import Finding
 from fleetctl.model.operation import ExecRequest
@@ -92,7 +93,7 @@ async def _try_session(remote: Remote, findings: list[Finding]) -> None:
     if result.exit_status and any(words in shown.lower() for words in _NO_SHELL):
         raise FleetError(
             "session.no_shell",
-            f"the account has no shell: {shown.strip().splitlines()[0]}",
+            f"the account has no shell: {beginning(shown.strip().splitlines()[0], 200)}",
             hint="on the host: usermod -s /bin/sh USER",
         )
     findings.append(Finding("session", "ok", "a command runs", duration_s=took_s))
@@ -132,7 +133,7 @@ async def _try_sftp(remote: Remote, findings: list[Finding]) -> None:
         summary = f"SFTP version {version}"
         findings.append(Finding("sftp", "ok", summary, duration_s=monotonic() - began))
         return
-    text = reply[:80].decode("utf-8", "replace").strip()
+    text = first_bytes(reply, 80).decode("utf-8", "replace").strip()
     findings.append(
         Finding(
             "sftp",

@@ -63,7 +63,7 @@ class Expect:
         await self._need_secrets(remote)
         script = self.script
         with recording(
-            self.record, remote.host, what=script.file, command=script.command, pty=script.pty
+            self.record, remote, what=script.file, command=script.command, pty=script.pty
         ) as recorder:
             dialogue = ExpectDialogue(
                 script, values=values, get_secret=remote.secret, recorder=recorder

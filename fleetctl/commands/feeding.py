@@ -12,6 +12,7 @@ from fleetctl.commands.prompts import Prompt
 from fleetctl.model.dialogue import Conversation
 from fleetctl.model.errors import FleetError
 from fleetctl.model.events import Stream
+from fleetctl.model.excerpt import last_bytes
 
 #: Source: termios(3), VEOF.
 END_OF_FILE = b"\x04"
@@ -27,7 +28,7 @@ _TAIL_BYTES = 200
 class Recorder(Protocol):
     """Told what happens; `fleetctl.expect.transcript.TranscriptWriter` is one."""
 
-    def received(self, data: bytes) -> None: ...
+    def received(self, stream: Stream, data: bytes) -> None: ...
 
     def sent(self, text: str) -> None: ...
 
@@ -186,8 +187,8 @@ class PromptedScript:
 
     def _take(self, conversation: Conversation, stream: Stream, data: bytes) -> None:
         if self._recorder is not None:
-            self._recorder.received(data)
-        self._shown = (self._shown + data)[-_TAIL_BYTES:]
+            self._recorder.received(stream, data)
+        self._shown = last_bytes(self._shown + data, _TAIL_BYTES)
         output = self._prompt.take(data)
         if output:
             conversation.keep(stream, output)
@@ -196,7 +197,7 @@ class PromptedScript:
 async def _keep_all(conversation: Conversation, recorder: Recorder | None) -> None:
     while (piece := await conversation.read()) is not None:
         if recorder is not None:
-            recorder.received(piece[1])
+            recorder.received(*piece)
         conversation.keep(*piece)
 
 

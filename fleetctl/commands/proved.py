@@ -12,6 +12,7 @@ from fleetctl.commands.judgement import judge
 from fleetctl.commands.no_shell import no_shell_of
 from fleetctl.commands.proof import Proof, make_token
 from fleetctl.commands.quoting import carry, encode, fetch, run_fetched
+from fleetctl.model.excerpt import beginning
 from fleetctl.model.failure import Failure, status_of
 from fleetctl.model.result import Outcome
 
@@ -94,7 +95,7 @@ def _not_run(result: ExecResult, failure: Failure, *, changed: bool) -> Outcome:
 def _another(result: ExecResult) -> Failure:
     """Return why nothing was heard of what was sent."""
     wrote = next(iter((result.stdout.strip() or result.stderr.strip()).splitlines()), b"")
-    text = wrote.decode("utf-8", "replace")[:_SHOWN_CHARACTERS]
+    text = beginning(wrote.decode("utf-8", "replace"), _SHOWN_CHARACTERS)
     if result.exit_status in (126, 127):
         return Failure(
             "exec.refused",

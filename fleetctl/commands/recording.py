@@ -10,10 +10,11 @@ from fleetctl.expect.transcript import TranscriptWriter, make_folder, transcript
 from fleetctl.model.errors import FleetError
 from fleetctl.model.host import Host
 from fleetctl.model.operation import Pty
+from fleetctl.model.remote import Remote
 
 
 def recording(
-    folder: str | None, host: Host, *, what: str, command: str | None, pty: Pty | None
+    folder: str | None, remote: Remote, *, what: str, command: str | None, pty: Pty | None
 ) -> AbstractContextManager[TranscriptWriter | None]:
     """
     Return what records a dialogue with a host, as a context manager.
@@ -27,10 +28,17 @@ def recording(
     """
     if folder is None:
         return nullcontext()
-    path = transcript_path(folder, host.name)
+    name = remote.host.name
+    path = transcript_path(folder, name)
     try:
         make_folder(folder)
-        return TranscriptWriter(path, title=f"{what} on {host.name}", command=command, pty=pty)
+        return TranscriptWriter(
+            path,
+            title=f"{what} on {name}",
+            command=command,
+            pty=pty,
+            redaction=remote.redaction(),
+        )
     except OSError as error:
         message = f"the transcript cannot be written: {path}: {error.strerror}"
         raise FleetError("expect.failed", message, hint="give --record another folder") from None

@@ -77,7 +77,7 @@ class Shell:
             return Outcome(status="skipped")
         data: dict[str, object] = {}
         pty = Pty() if self.pty else None
-        with recording(self.record, remote.host, what=self.name, command=None, pty=pty) as recorder:
+        with recording(self.record, remote, what=self.name, command=None, pty=pty) as recorder:
             result = None
             dialogue = self._dialogue(recorder)
             try:

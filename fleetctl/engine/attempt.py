@@ -16,6 +16,7 @@ from fleetctl.engine.ending import Ending
 from fleetctl.engine.pool import Pool
 from fleetctl.engine.remote import PooledRemote
 from fleetctl.model.errors import FleetError
+from fleetctl.model.excerpt import beginning
 from fleetctl.model.failure import Failure, status_of
 from fleetctl.model.host import Host
 from fleetctl.model.operation import Operation
@@ -161,7 +162,7 @@ def _cancelled(trace: Trace, ending: Ending) -> Outcome:
 def _bug(host: Host, bug: BaseException) -> Failure:
     incident = token_hex(4)
     log.error("incident %s on %s", incident, host.name, exc_info=bug)
-    text = next(iter(str(bug).splitlines()), "")[:MAX_BUG_CHARACTERS]
+    text = beginning(next(iter(str(bug).splitlines()), ""), MAX_BUG_CHARACTERS)
     return Failure(
         "operation.bug",
         f"internal error {incident}: {type(bug).__name__}" + (f": {text}" if text else ""),

@@ -138,7 +138,7 @@ class Links:
             held.is_room_known = True
             return True
         self._drop(held)
-        if held.was_idle or (is_refusal and held.has_served):
+        if held.was_idle or held.has_served:  # it was good once; a new one may be again
             return True
         if is_refusal and self._held:
             self._may_connect = False

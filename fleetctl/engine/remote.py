@@ -17,6 +17,7 @@ from fleetctl.model.host import Host
 from fleetctl.model.login import Login
 from fleetctl.model.operation import ExecRequest, ShellScript
 from fleetctl.model.ports import Journal, OperationSecrets, OutputListener
+from fleetctl.model.redaction import Redaction
 from fleetctl.model.result import ExecResult, Ran
 from fleetctl.model.secret import Secret
 from fleetctl.model.trace import Trace
@@ -130,6 +131,9 @@ class PooledRemote:
 
     async def secret(self, source: str) -> Secret | None:
         return None if self._secrets is None else await self._secrets.secret(self._host, source)
+
+    def redaction(self) -> Redaction | None:
+        return None if self._secrets is None else self._secrets.redaction()
 
     def release(self) -> None:
         """Give the connections back; a command that is left behind makes the operation unknown."""

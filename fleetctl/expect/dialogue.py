@@ -34,6 +34,7 @@ from fleetctl.expect.template import Template
 from fleetctl.inventory.entries import one_line
 from fleetctl.model.dialogue import Conversation
 from fleetctl.model.errors import FleetError
+from fleetctl.model.excerpt import end
 from fleetctl.model.failure import Failure
 from fleetctl.model.secret import Secret
 
@@ -210,7 +211,7 @@ class ExpectDialogue:
         for capture in case.captures:
             group = capture.group
             value = found.before.strip() if group is None else found.groups.get(group, "")
-            self.captured[capture.variable] = talk.incoming.masks.text(value[-MAX_CAPTURED:])
+            self.captured[capture.variable] = end(talk.incoming.masks.text(value), MAX_CAPTURED)
 
     def _ended(self, talk: _Talk, wait: Wait) -> Case:
         for case in wait.cases:

@@ -12,6 +12,7 @@ from fleetctl.expect.masking import MaskedStream, Masks
 from fleetctl.expect.terminal_text import TerminalText
 from fleetctl.model.dialogue import Conversation
 from fleetctl.model.events import Stream
+from fleetctl.model.excerpt import end
 
 #: Characters kept for messages.
 SHOWN_LENGTH = 200
@@ -20,7 +21,7 @@ SHOWN_LENGTH = 200
 class Recorder(Protocol):
     """Told what happens, secrets masked."""
 
-    def received(self, data: bytes) -> None:
+    def received(self, stream: Stream, data: bytes) -> None:
         """The program wrote this."""
         ...
 
@@ -87,6 +88,6 @@ class Incoming:
         if not data:
             return
         self._conversation.keep(stream, data)
-        self._shown = (self._shown + self._shown_text.add(data))[-SHOWN_LENGTH:]
+        self._shown = end(self._shown + self._shown_text.add(data), SHOWN_LENGTH)
         if self._recorder is not None:
-            self._recorder.received(data)
+            self._recorder.received(stream, data)

@@ -1,7 +1,7 @@
 """
 Transcripts of dialogues: asciicast files, which ``asciinema play`` shows as a film.
 
-What stands in one was masked before it got here.
+Known secrets are taken out of everything in one.
 
 Source: asciicast v2 and v3, docs.asciinema.org/manual/asciicast. Of v3, where times count from the
 event before, only reading is known here.
@@ -22,7 +22,9 @@ from typing import Literal, Self, TypeAlias
 from urllib.parse import unquote
 
 from fleetctl.model.errors import Problem, UsageError
+from fleetctl.model.events import Stream
 from fleetctl.model.operation import Pty
+from fleetctl.model.redaction import Redaction
 
 #: Larger files are not read.
 MAX_BYTES = 64 * 1024 * 1024
@@ -85,14 +87,27 @@ class TranscriptWriter:
         problem: Why it is not complete, or None.
     """
 
-    def __init__(self, path: Path, *, title: str, command: str | None, pty: Pty | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        title: str,
+        command: str | None,
+        pty: Pty | None,
+        redaction: Redaction | None = None,
+    ) -> None:
         """
+        Args:
+            redaction: Takes secrets out; None where none are known.
+
         Raises:
             OSError: The file cannot be made. It replaces one that is there, and only its owner can
                 read it.
         """
         self.problem: str | None = None
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._redaction = redaction
+        self._output: dict[Stream, _Track] = {}
+        self._input = _Track(redaction)
         self._started = monotonic()
         self._path = path
         self._unwritten: list[str] = []
@@ -104,10 +119,10 @@ class TranscriptWriter:
             "version": 2,
             "width": size.columns,
             "height": size.rows,
-            "title": title,
+            "title": _Track(redaction).whole(title),
         }
         if command is not None:
-            header["command"] = command
+            header["command"] = _Track(redaction).whole(command)
         if pty is not None:
             header["env"] = {"TERM": pty.term}
         self._write(header)
@@ -116,28 +131,33 @@ class TranscriptWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._write_rest()
         self._flush()
 
-    def received(self, data: bytes) -> None:
-        """The program wrote this."""
-        text = self._decoder.decode(data)
-        if text:
-            self._event("o", text)
+    def received(self, stream: Stream, data: bytes) -> None:
+        """The program wrote this; what may be the beginning of a secret comes with the next."""
+        if stream not in self._output:
+            self._output[stream] = _Track(self._redaction)
+        self._event("o", self._output[stream].add(data))
 
     def sent(self, text: str) -> None:
         """This was typed."""
-        self._event("i", text)
+        self._event("i", self._input.add(text.encode("utf-8", "surrogateescape")))
 
     def ended(self, exit_status: int | None) -> None:
         """The program has ended; None if nobody knows how."""
-        text = self._decoder.decode(b"", final=True)
-        if text:
-            self._event("o", text)
+        self._write_rest()
         if exit_status is not None:
             self._event("x", str(exit_status))
 
+    def _write_rest(self) -> None:
+        self._event("i", self._input.end())
+        for track in self._output.values():
+            self._event("o", track.end())
+
     def _event(self, code: Code, text: str) -> None:
-        self._write([round(monotonic() - self._started, 6), code, text])
+        if text:
+            self._write([round(monotonic() - self._started, 6), code, text])
 
     def _write(self, value: object) -> None:
         if self.problem is not None:
@@ -160,6 +180,26 @@ class TranscriptWriter:
                 file.write(text)
         except OSError as error:
             self.problem = error.strerror or str(error)
+
+
+class _Track:
+    """What one side writes, as text without secrets."""
+
+    def __init__(self, redaction: Redaction | None) -> None:
+        self._stream = None if redaction is None else redaction.stream()
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def add(self, data: bytes) -> str:
+        return self._decoder.decode(data if self._stream is None else self._stream.add(data))
+
+    def end(self) -> str:
+        rest = b"" if self._stream is None else self._stream.end()
+        text = self._decoder.decode(rest, final=True)
+        self._decoder.reset()
+        return text
+
+    def whole(self, text: str) -> str:
+        return self.add(text.encode("utf-8", "surrogateescape")) + self.end()
 
 
 def transcript_path(folder: str, host: str) -> Path:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fleetctl.model.errors import UsageError
+from fleetctl.model.excerpt import beginning
 
 _CHUNK_BYTES = 65536
 _KEPT_STDERR_BYTES = 65536
@@ -115,7 +116,8 @@ def clean_stderr(data: bytes) -> str:
     """
     text = _CONTROL.sub("", data.decode(errors="replace").replace("\r", "\n"))
     masked = _SECRET.sub(lambda found: f"{found[1] or found[3]}[secret]", text)
-    lines = [line.strip()[:_SHOWN_LENGTH] for line in masked.split("\n") if line.strip()]
+    stripped = (line.strip() for line in masked.split("\n"))
+    lines = [beginning(line, _SHOWN_LENGTH) for line in stripped if line]
     return f": {' | '.join(lines[-_SHOWN_LINES:])}" if lines else ""
 
 

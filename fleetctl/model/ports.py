@@ -12,6 +12,7 @@ from fleetctl.model.events import Event, Stream
 from fleetctl.model.host import Host
 from fleetctl.model.login import Login
 from fleetctl.model.operation import ExecRequest
+from fleetctl.model.redaction import Redaction
 from fleetctl.model.result import ExecResult
 from fleetctl.model.run import Run
 from fleetctl.model.secret import Secret
@@ -82,6 +83,10 @@ class OperationSecrets(Protocol):
 
     async def secret(self, host: Host, source: str) -> Secret | None:
         """Return a secret that an operation names by its source; see `Remote`."""
+        ...
+
+    def redaction(self) -> Redaction | None:
+        """Return what takes out all secrets that are known; see `Remote`."""
         ...
 
 

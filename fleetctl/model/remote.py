@@ -12,6 +12,7 @@ from fleetctl.model.finding import Finding
 from fleetctl.model.host import Host
 from fleetctl.model.login import Login
 from fleetctl.model.operation import ExecRequest, ShellScript
+from fleetctl.model.redaction import Redaction
 from fleetctl.model.result import ExecResult
 from fleetctl.model.secret import Secret
 
@@ -56,6 +57,13 @@ class Remote(Protocol):
         Args:
             source: ``prompt``, ``file:PATH``, ``env:NAME``, ``cmd:COMMAND``, or ``var:NAME`` for a
                 variable of the host.
+        """
+        ...
+
+    def redaction(self) -> Redaction | None:
+        """
+        Return what takes the run's secrets out of what an operation writes to files of this
+        machine by itself, or None if nobody knows them.
         """
         ...
 

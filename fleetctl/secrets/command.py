@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from fleetctl.model.errors import FleetError
+from fleetctl.model.excerpt import beginning
 from fleetctl.model.secret import Secret
 
 TIMEOUT_S = 30.0
@@ -143,7 +144,7 @@ async def _end(child: asyncio.subprocess.Process) -> None:
 
 def _last_line(stderr: bytes) -> str:
     lines: Sequence[str] = stderr.decode(errors="replace").strip().splitlines()
-    return f": {_CONTROL.sub(' ', lines[-1])[:_SHOWN_LENGTH]}" if lines else ""
+    return f": {beginning(_CONTROL.sub(' ', lines[-1]), _SHOWN_LENGTH)}" if lines else ""
 
 
 def _failed(program: str, problem: str) -> FleetError:

@@ -9,17 +9,22 @@ it `fleetctl.sinks.secret_search`'s.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
+from fleetctl.model.excerpt import CUT
 from fleetctl.model.secret import Secret
-from fleetctl.sinks.secret_forms import forms_of
-from fleetctl.sinks.secret_search import FormSearch
+from fleetctl.sinks.secret_forms import MAX_FORM_BYTES, forms_of
+from fleetctl.sinks.secret_search import FormSearch, Span, merged
 
 #: What stands in place of a secret.
 MASK = b"[secret]"
 
-#: Ends of secrets behind a gap are known by so many bytes.
-_END_BYTES = 4
+#: Parts of secrets beside a gap are known by so many bytes.
+_PART_BYTES = 4
+_CUT = CUT.encode()
+#: Longer ones are no excerpts, and have not more gaps.
+_EXCERPT_BYTES = 64 * 1024
+_MAX_GAPS = 100
 #: Up to so many forms are put into their places one by one.
 _FEW_FORMS = 100
 
@@ -73,10 +78,22 @@ class Redactor:
             self._forms = sorted(self._known)
 
     def data(self, data: bytes) -> bytes:
-        """Return the bytes without secrets; the same object if there are none in it."""
+        """
+        Return the bytes without secrets; the same object if there are none in it.
+
+        In an excerpt (`fleetctl.model.excerpt`), what was left of a secret beside a gap is one as
+        well, unless that is fewer than four bytes.
+        """
         if not self._forms or not data:
             return data
-        return self._replaced(data, len(data), None)[0]
+        spans: Iterable[Span] = self._search.spans(data)
+        if len(data) <= _EXCERPT_BYTES and _CUT in data:
+            spans = merged(sorted((*spans, *self._parts_beside_gaps(data))))
+        return self._replaced(data, len(data), None, spans)[0]
+
+    def stream(self) -> RedactedStream:
+        """Return what takes them out of a stream, however it is cut into pieces."""
+        return RedactedStream(self)
 
     def begun(self, data: bytes, hidden: int | None = None) -> tuple[bytes, bytes, int | None]:
         """
@@ -109,16 +126,9 @@ class Redactor:
 
         An end of fewer than four bytes stays.
         """
-        if not self._forms or len(data) < _END_BYTES:
+        if not self._forms:
             return data
-        beginning, longest = data[:_END_BYTES], 0
-        for form in self._forms:
-            at = form.find(beginning, 1)
-            while at > 0 and len(form) - at > longest:
-                if data.startswith(form[at:]):
-                    longest = len(form) - at
-                at = form.find(beginning, at + 1)
-        return self._replaced(data, len(data), longest or None)[0]
+        return self._replaced(data, len(data), self._end_in(data) or None)[0]
 
     def text(self, text: str) -> str:
         """Return the text without secrets; the same object if there are none in it."""
@@ -149,16 +159,19 @@ class Redactor:
 
     # -- looking
 
-    def _replaced(self, data: bytes, end: int, hidden: int | None) -> tuple[bytes, int | None]:
+    def _replaced(
+        self, data: bytes, end: int, hidden: int | None, spans: Iterable[Span] | None = None
+    ) -> tuple[bytes, int | None]:
         """
         Return the bytes up to an end without secrets, and how far a mask there reaches beyond it.
 
         Args:
             hidden: The mask before the data stands for so many of its bytes; None without one.
+            spans: What to take out; None for what is found.
         """
         parts: list[bytes] = []
         place, is_masked = hidden or 0, hidden is not None
-        for first, last in self._search.spans(data):
+        for first, last in self._search.spans(data) if spans is None else spans:
             if is_masked and first <= place:
                 place = max(place, last)
                 continue
@@ -170,6 +183,35 @@ class Redactor:
             parts.append(data[place:end])
             is_masked = False
         return b"".join(parts), place - end if is_masked else None
+
+    def _parts_beside_gaps(self, data: bytes) -> Iterator[Span]:
+        """Yield where the beginning of a form stands before a gap, or the end of one behind it."""
+        gap = data.find(_CUT)
+        for _ in range(_MAX_GAPS):
+            if gap < 0:
+                return
+            before = data[max(0, gap - MAX_FORM_BYTES) : gap]
+            length = len(before) - self._begin_of_held(before)
+            if length >= _PART_BYTES:
+                yield gap - length, gap
+            begin = gap + len(_CUT)
+            length = self._end_in(data[begin : begin + MAX_FORM_BYTES])
+            if length:
+                yield begin, begin + length
+            gap = data.find(_CUT, begin)
+
+    def _end_in(self, data: bytes) -> int:
+        """Return how many bytes at the beginning of the data are the end of a form."""
+        beginning, longest = data[:_PART_BYTES], 0
+        if len(beginning) < _PART_BYTES:
+            return 0
+        for form in self._forms:
+            at = form.find(beginning, 1)
+            while at > 0 and len(form) - at > longest:
+                if data.startswith(form[at:]):
+                    longest = len(form) - at
+                at = form.find(beginning, at + 1)
+        return longest
 
     def _begin_of_held(self, data: bytes) -> int:
         """Return where the end of the data begins that may be the beginning of a form."""

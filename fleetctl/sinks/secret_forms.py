@@ -18,6 +18,10 @@ PIECE_BYTES = 64
 #: The longest that is looked for.
 MAX_FORM_BYTES = 2 * PIECE_BYTES - 1
 
+#: Of several lines each one that has so many characters is looked for by itself.
+MIN_LINE_CHARACTERS = 16
+
+_FRAME = "-----"  # around what is secret in PEM; source: RFC 7468 section 2
 _BITS_OF_DIGIT = 6  # of base64
 _NOT_PLAIN_IN_SHELL = re.compile(r"([^A-Za-z0-9_@%+=:,./-])")
 
@@ -28,7 +32,9 @@ def forms_of(value: str) -> frozenset[bytes]:
 
     Base64 is there for each place in a group of three at which the secret may begin, without the
     digits that hold bits of what stands before or after it. A private key or another long text is
-    there in pieces, so that a part of it is found too. Nothing for a value that is too short.
+    there in pieces, so that a part of it is found too, and of several lines each long one, so that
+    it is found with other things around it. White space may have become single spaces, as in an
+    excerpt. Nothing for a value that is too short.
 
     Source: RFC 4648 sections 4, 5 and 8; RFC 3986 section 2.1; RFC 8259 section 7; POSIX.1-2017,
     Shell Command Language, 2.2.
@@ -46,7 +52,16 @@ def forms_of(value: str) -> frozenset[bytes]:
         for digits in _base64_digits(data):
             found.update(_pieces(digits))
             found.update(_pieces(digits.translate(bytes.maketrans(b"+/", b"-_"))))
+    for text in (" ".join(value.split()), *_lines(value)):
+        found.update(_pieces(text.encode("utf-8", "surrogatepass")))
     return frozenset(form for form in found if len(form) >= MIN_CHARACTERS)
+
+
+def _lines(value: str) -> Iterator[str]:
+    if "\n" in value:
+        for line in map(str.strip, value.split("\n")):
+            if len(line) >= MIN_LINE_CHARACTERS and not line.startswith(_FRAME):
+                yield line
 
 
 def _texts(value: str) -> Iterator[str]:

@@ -8,12 +8,15 @@ how the strings are divided.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from fleetctl.sinks.secret_forms import MAX_FORM_BYTES
 
 if TYPE_CHECKING:
     from ahocorasick_rs import BytesAhoCorasick, MatchKind
+
+#: From and up to which byte.
+Span: TypeAlias = tuple[int, int]
 
 #: So many at once are found with vector instructions, 20 times faster than more are.
 FEW = 64
@@ -48,26 +51,17 @@ class FormSearch:
         """Look for these as well; none of them is known yet."""
         self._new += forms
 
-    def spans(self, data: bytes) -> Iterator[tuple[int, int]]:
+    def spans(self, data: bytes) -> Iterator[Span]:
         """
-        Yield where something is found: from and up to which byte, in order.
+        Yield where something is found, in order.
 
         What overlaps, or follows without a byte between, is one.
         """
         if self._new:
             self._take_in()
-        begin, end = 0, -1
-        for first, last in self._found(data):
-            if first <= end:
-                end = max(end, last)
-                continue
-            if end > 0:
-                yield begin, end
-            begin, end = first, last
-        if end > 0:
-            yield begin, end
+        return merged(self._found(data))
 
-    def _found(self, data: bytes) -> Iterator[tuple[int, int]]:
+    def _found(self, data: bytes) -> Iterator[Span]:
         """Yield what each group finds, by where it begins."""
         groups = (*self._large, *self._few)
         view = memoryview(data)
@@ -93,12 +87,26 @@ class FormSearch:
         self._large.append(_Group(forms))
 
 
+def merged(spans: Iterable[Span]) -> Iterator[Span]:
+    """Yield the places that spans cover, which come by where they begin; neighbours are one."""
+    begin, end = 0, -1
+    for first, last in spans:
+        if first <= end:
+            end = max(end, last)
+            continue
+        if end > 0:
+            yield begin, end
+        begin, end = first, last
+    if end > 0:
+        yield begin, end
+
+
 class _Group:
     """
     Strings that are looked for together.
 
     Most data has none of them. To learn that is much cheaper than to learn all places, for which
-    there is an automaton of its own, made when it is needed first.
+    there are automata of their own, made when they are needed first.
     """
 
     def __init__(self, forms: list[bytes]) -> None:
@@ -107,28 +115,80 @@ class _Group:
 
         self.forms = forms
         self._any = _automaton(forms, MatchKind.LeftmostFirst)
-        self._all: BytesAhoCorasick | None = None
+        self._places: _Places | None = None
 
-    def spans(self, data: memoryview) -> list[tuple[int, int]]:
-        """Return from and up to which byte any of them stands, in any order; overlaps are one."""
+    def spans(self, data: memoryview) -> list[Span]:
+        """Return where any of them stands, in any order; overlaps are one."""
         if not self._any.find_matches_as_indexes(data):
             return []
-        if self._all is None:
-            from ahocorasick_rs import MatchKind
+        if self._places is None:
+            self._places = _Places(self.forms)
+        return self._places.spans(data)
 
-            self._all = _automaton(self.forms, MatchKind.Standard)
-        found = self._all.find_matches_as_indexes(data, overlapping=True)
-        spans = []
-        # They come by where they end.
-        _, begin, end = found.pop()
-        for _, first, last in reversed(found):
-            if last < begin:
-                spans.append((begin, end))
-                begin, end = first, last
-            elif first < begin:
-                begin = first
-        spans.append((begin, end))
-        return spans
+
+class _Places:
+    """
+    All places of some strings.
+
+    Every match that is noted costs more than many bytes that are searched, and data that repeats
+    itself may have some for each byte. So what tells nothing is not looked for: a string that the
+    others cover wherever it stands; and matches within what others cover already.
+    """
+
+    def __init__(self, forms: list[bytes]) -> None:
+        from ahocorasick_rs import MatchKind
+
+        # The shortest first: where a string repeats itself, they follow each other.
+        telling = sorted(_telling(forms), key=len)
+        self._longest = len(telling[-1])
+        self._apart = _automaton(telling, MatchKind.LeftmostFirst)
+        self._all = _automaton(telling, MatchKind.Standard)
+
+    def spans(self, data: memoryview) -> list[Span]:
+        """Return where any of them stands; overlaps are one."""
+        runs = list(merged(found[1:] for found in self._apart.find_matches_as_indexes(data)))
+        # What is missing yet begins in a run and goes on behind it.
+        windows = [
+            (max(begin, end - self._longest + 1), end + self._longest - 1) for begin, end in runs
+        ]
+        if 2 * sum(last - first for first, last in windows) > len(data):
+            return _covered(self._all, data, 0)
+        found = list(runs)
+        for first, last in windows:
+            found += _covered(self._all, data[first:last], first)
+        return found
+
+
+def _telling(forms: list[bytes]) -> list[bytes]:
+    """Return the strings without those that others cover wherever they stand."""
+    from ahocorasick_rs import MatchKind
+
+    every = _automaton(forms, MatchKind.Standard)
+    return [form for form in forms if not _is_covered(form, every)]
+
+
+def _is_covered(form: bytes, every: BytesAhoCorasick) -> bool:
+    whole = (0, len(form))
+    places = (found[1:] for found in every.find_matches_as_indexes(form, overlapping=True))
+    return list(merged(sorted(place for place in places if place != whole))) == [whole]
+
+
+def _covered(automaton: BytesAhoCorasick, data: memoryview, offset: int) -> list[Span]:
+    """Return what overlapping matches cover, in any order."""
+    found = automaton.find_matches_as_indexes(data, overlapping=True)
+    if not found:
+        return []
+    spans = []
+    # They come by where they end.
+    _, begin, end = found.pop()
+    for _, first, last in reversed(found):
+        if last < begin:
+            spans.append((offset + begin, offset + end))
+            begin, end = first, last
+        elif first < begin:
+            begin = first
+    spans.append((offset + begin, offset + end))
+    return spans
 
 
 def _automaton(forms: list[bytes], kind: MatchKind) -> BytesAhoCorasick:

@@ -23,6 +23,7 @@ from paramiko.common import (
 from paramiko.message import Message
 
 from fleetctl.model.challenge import Challenge, Prompt
+from fleetctl.model.excerpt import beginning, first_bytes
 from fleetctl.model.secret import Secret
 from fleetctl.ssh.identity import take_string
 from fleetctl.ssh.loop_transport import LoopTransport
@@ -126,11 +127,11 @@ class AuthDialog:
 
     def _on_failure(self, m: Message) -> None:
         names = m.get_binary().decode("ascii", "replace").split(",")[:MAX_METHODS]
-        methods = tuple(name[:MAX_NAME_LENGTH] for name in names if name)
+        methods = tuple(beginning(name, MAX_NAME_LENGTH) for name in names if name)
         self._settle(Reply("failure", methods, m.get_boolean()))
 
     def _on_banner(self, m: Message) -> None:
-        self.banner = (self.banner + m.get_binary())[:MAX_BANNER_BYTES]
+        self.banner = first_bytes(self.banner + m.get_binary(), MAX_BANNER_BYTES)
 
     def _on_message_of_method(self, m: Message) -> None:
         if self._method == "keyboard-interactive":
@@ -159,12 +160,12 @@ def parse_info_request(data: bytes) -> Challenge | None:
         for _ in range(count):
             text, rest = take_string(rest)
             echo, rest = rest[:1], rest[1:]
-            shown = text.decode("utf-8", "replace")[:MAX_PROMPT_LENGTH]
+            shown = beginning(text.decode("utf-8", "replace"), MAX_PROMPT_LENGTH)
             prompts.append(Prompt(shown, is_hidden=echo != b"\x01"))
     except ValueError:
         return None
     return Challenge(
         prompts=tuple(prompts),
-        name=name.decode("utf-8", "replace")[:MAX_NAME_LENGTH],
-        instruction=instruction.decode("utf-8", "replace")[:MAX_INSTRUCTION_LENGTH],
+        name=beginning(name.decode("utf-8", "replace"), MAX_NAME_LENGTH),
+        instruction=beginning(instruction.decode("utf-8", "replace"), MAX_INSTRUCTION_LENGTH),
     )

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fleetctl.model.errors import FleetError
+from fleetctl.model.excerpt import beginning
 from fleetctl.ssh.identity import Identity, SessionBinding, ssh_string, take_string
 
 #: Certificate type -> type of the key in it.
@@ -128,7 +129,7 @@ def parse_certificate(blob: bytes, label: str) -> UserCertificate:
     key_type = name.decode("ascii", "replace")
     plain_type = CERTIFIED_TYPES.get(key_type)
     if plain_type is None:
-        raise ValueError(f"{key_type[:64]} is not a type of certificate that is known")
+        raise ValueError(f"{beginning(key_type, 64)} is not a type of certificate that is known")
     _nonce, rest = take_string(rest)
     before = rest
     for _ in range(_KEY_FIELDS[plain_type]):

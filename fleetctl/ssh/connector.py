@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from fleetctl.ssh.ending import Crowd
     from fleetctl.ssh.gateway import Gateways
     from fleetctl.ssh.proxy_command import Proxies
+    from fleetctl.ssh.send_env import SentVariables
 
 
 T_co = TypeVar("T_co", covariant=True)
@@ -90,6 +91,7 @@ class SshConnector:
         # Made when the first host needs them.
         self._gateways: Gateways | None = None
         self._proxies: Proxies | None = None
+        self._sent: SentVariables | None = None
         self._identification = f"fleetctl_{__version__}"
 
     async def connect(
@@ -119,10 +121,8 @@ class SshConnector:
         connection = await self._by_its_way(host, trace.turn, once)
         connection.crowd = partial(self._crowd, host)
         if host.settings.send_env:
-            from fleetctl.ssh.send_env import chosen_variables
-
-            sent = chosen_variables(host.settings.send_env, self._environ)
-            connection.env = {**sent, **host.settings.set_env}
+            sent = self._sent = self._sent or self._make_sent()
+            connection.env = {**sent.of(host.settings.send_env), **host.settings.set_env}
         return connection
 
     async def look(
@@ -242,6 +242,11 @@ class SshConnector:
         """Return another connection; nobody is asked for anything, commands are being ended."""
         silent = replace(host, settings=replace(host.settings, batch_mode=True))
         return await self.connect(silent, Trace(), open_session=False)
+
+    def _make_sent(self) -> SentVariables:
+        from fleetctl.ssh.send_env import SentVariables
+
+        return SentVariables(self._environ)
 
     def _make_proxies(self) -> Proxies:
         from fleetctl.ssh.proxy_command import Proxies

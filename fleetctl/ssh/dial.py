@@ -77,7 +77,7 @@ async def _dial_once(
 async def _open_wire(sock: socket.socket) -> SocketWire:
     loop = asyncio.get_running_loop()
     try:
-        _, wire = await loop.create_connection(SocketWire, sock=sock)
+        _, wire = await loop.create_connection(lambda: SocketWire(sock), sock=sock)
     except BaseException:
         sock.close()
         raise

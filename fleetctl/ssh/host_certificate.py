@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from fleetctl.model.excerpt import beginning
 from fleetctl.ssh.identity import fingerprint, ssh_string
 from fleetctl.ssh.public_key import (
     CERTIFICATE_SUFFIX,
@@ -113,7 +114,7 @@ def parse_certificate(blob: bytes) -> HostCertificate:
     reader = BlobReader(blob)
     key_type = reader.text()
     if not is_certificate(key_type):
-        raise MalformedKey(f"{key_type[:64]} is no type of certificates")
+        raise MalformedKey(f"{beginning(key_type, 64)} is no type of certificates")
     plain_type = _plain_type(key_type)
     reader.string()  # the nonce
     fields_begin = reader.position

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from fleetctl.model.excerpt import beginning
 from fleetctl.ssh.host_certificate import (
     AUTHORITY_SIGNATURES,
     HostCertificate,
@@ -111,7 +112,7 @@ def read_shown_key(blob: bytes, algorithm: str) -> ShownKey:
     """
     key_type = key_type_of(blob)
     if key_type != blob_type_of(algorithm):
-        raise MalformedKey(f"a key of type {key_type[:64]} is no {algorithm}")
+        raise MalformedKey(f"a key of type {beginning(key_type, 64)} is no {algorithm}")
     if is_certificate(key_type):
         certificate = parse_certificate(blob)
         plain = certificate.plain_key

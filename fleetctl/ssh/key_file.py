@@ -17,6 +17,7 @@ from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from fleetctl.model.errors import FleetError
+from fleetctl.model.excerpt import beginning
 from fleetctl.model.ports import SecretProvider
 from fleetctl.ssh.blocking import in_thread
 from fleetctl.ssh.identity import FileIdentity, PrivateKey, ssh_string, take_string
@@ -127,7 +128,7 @@ def _not_understood(path: str, data: bytes, error: Exception) -> FleetError:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:120]
+    return beginning((str(error) or type(error).__name__).splitlines()[0], 120)
 
 
 def _decoded(data: bytes) -> bytes:

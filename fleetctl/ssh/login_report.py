@@ -4,14 +4,19 @@ What was tried to log in, and what that comes to when it failed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fleetctl.model.challenge import Challenge
 from fleetctl.model.errors import FleetError
+from fleetctl.model.excerpt import beginning
 
 #: What is shown of a server's words.
 MAX_SHOWN_LENGTH = 200
+
+#: A question that can stand between single quotes.
+_PLAIN_QUESTION = re.compile(r"[\w .,:;?!()+-]{1,60}")
 
 #: Methods that are not spoken here -> what to do instead.
 _NOT_SPOKEN = {
@@ -63,7 +68,7 @@ def denied(user: str, report: LoginReport, problems: Sequence[FleetError]) -> Fl
         tried += f", and {report.left_out} more keys were not offered (MaxAuthTries)"
     if report.unanswered is not None:
         asked = ", ".join(f'"{prompt.text.strip()}"' for prompt in report.unanswered.prompts)
-        tried += f"; it asks {asked[:MAX_SHOWN_LENGTH]} and there is no answer"
+        tried += f"; it asks {beginning(asked, MAX_SHOWN_LENGTH)} and there is no answer"
     if report.is_withheld:
         tried += "; no password is sent to a host whose key was not checked"
     if report.partial:
@@ -139,7 +144,9 @@ def _missing_hint(report: LoginReport) -> str:
     if report.is_withheld:
         return "let the key be checked: -o StrictHostKeyChecking=accept-new, or yes"
     if report.unanswered is not None:
-        text = report.unanswered.prompts[0].text.strip()[:60].replace("'", "")
+        question = report.unanswered.prompts[0].text.strip()
+        # Whole and as it is, or not at all: a secret in it would not be found otherwise.
+        text = question if _PLAIN_QUESTION.fullmatch(question) else "TEXT"
         return f"say where the answer is: --prompt '{text}=SOURCE', such as prompt or env:NAME"
     if "publickey" in methods:
         return "set IdentityFile, load a key into the agent, or give --identity FILE"
@@ -162,4 +169,4 @@ def _denied_hint(user: str, report: LoginReport) -> str:
 def _words_of(banner: bytes) -> str:
     """Return a server's words as one bounded line; sinks escape what is left."""
     line = " ".join(banner.decode("utf-8", "replace").split())
-    return f"; it says: {line[:MAX_SHOWN_LENGTH]}" if line else ""
+    return f"; it says: {beginning(line, MAX_SHOWN_LENGTH)}" if line else ""

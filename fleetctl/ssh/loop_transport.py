@@ -53,6 +53,7 @@ from paramiko.kex_curve25519 import KexCurve25519
 from paramiko.message import Message
 from paramiko.packet import NeedRekeyException, Packetizer
 
+from fleetctl.model.excerpt import first_bytes
 from fleetctl.ssh.algorithms import Algorithms
 from fleetctl.ssh.loop_channel import (
     CHANNEL_PACKET_BYTES,
@@ -323,6 +324,11 @@ class BoundedDecompressor:
         if len(payload) > MAX_PACKET_BYTES:
             raise PeerMisbehaved("kex.protocol", "a compressed packet of the peer is too long")
         return payload
+
+
+def _reason(message: Message) -> str:
+    """Return what the peer says to people next."""
+    return first_bytes(message.get_string(), MAX_REASON_BYTES).decode("utf-8", "replace")
 
 
 def _for_threads(name: str) -> Callable[..., Any]:
@@ -1067,7 +1073,7 @@ class LoopTransport(paramiko.Transport):
 
     def _parse_disconnect(self, m: Message) -> None:
         code = m.get_int()
-        self.disconnected = (code, m.get_string()[:MAX_REASON_BYTES].decode("utf-8", "replace"))
+        self.disconnected = (code, _reason(m))
 
     def _parse_debug(self, m: Message) -> None:
         """
@@ -1144,7 +1150,7 @@ class LoopTransport(paramiko.Transport):
             return
         # Paramiko would note the reason on the transport, where another channel's caller finds it.
         reason = m.get_int()
-        text = m.get_string()[:MAX_REASON_BYTES].decode("utf-8", "replace")
+        text = _reason(m)
         channel.open_refused = (reason, text)
         with self.lock:
             self._channels.delete(chanid)

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from fleetctl.model.errors import FleetError
+from fleetctl.model.excerpt import beginning, last_bytes
 from fleetctl.ssh.translate import has_too_many
 from fleetctl.ssh.wire import SocketWire, StreamOwner
 
@@ -105,7 +106,7 @@ class Proxy:
     def last_words(self) -> str:
         """Return the last line it wrote to standard error, or the empty string."""
         lines = [line for line in self._stderr.decode("utf-8", "replace").splitlines() if line]
-        return lines[-1].strip()[:MAX_WORDS] if lines else ""
+        return beginning(lines[-1].strip(), MAX_WORDS) if lines else ""
 
     def has_said(self, words: Sequence[str]) -> bool:
         """Tell whether one of these, in lower case, is in what it wrote to standard error."""
@@ -141,7 +142,7 @@ class Proxy:
             data = os.read(self._pipe, 65536)
         except BlockingIOError:
             return
-        self._stderr = (self._stderr + data)[-MAX_STDERR_BYTES:]
+        self._stderr = last_bytes(self._stderr + data, MAX_STDERR_BYTES)
         if not data:
             self._loop.remove_reader(self._pipe)
 

@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
+from fleetctl.model.excerpt import beginning
+
 CERTIFICATE_SUFFIX = "-cert-v01@openssh.com"
 SK_ED25519 = "sk-ssh-ed25519@openssh.com"
 SK_ECDSA = "sk-ecdsa-sha2-nistp256@openssh.com"
@@ -197,7 +199,7 @@ def take_key_fields(reader: BlobReader, key_type: str) -> None:
         case "ssh-dss":
             _take_dsa(reader)
         case _:
-            raise MalformedKey(f"keys of type {key_type[:64]} are not known")
+            raise MalformedKey(f"keys of type {beginning(key_type, 64)} are not known")
 
 
 def key_type_of(blob: bytes) -> str:
@@ -272,7 +274,7 @@ def verify_signature(blob: bytes, signature: bytes, data: bytes) -> str:
     signed.expect_end()
     expected = tuple(_RSA_HASHES) if key_type == "ssh-rsa" else (key_type,)
     if algorithm not in expected:
-        raise MalformedKey(f"a signature of type {algorithm[:64]} is not accepted")
+        raise MalformedKey(f"a signature of type {beginning(algorithm, 64)} is not accepted")
     try:
         match key_type:
             case "ssh-rsa":
@@ -292,7 +294,7 @@ def verify_signature(blob: bytes, signature: bytes, data: bytes) -> str:
                 reader.string()
                 _verify_ecdsa(key_type, reader.string(), value, data)
             case _:
-                raise MalformedKey(f"keys of type {key_type[:64]} are not known")
+                raise MalformedKey(f"keys of type {beginning(key_type, 64)} are not known")
     except InvalidSignature:
         raise MalformedKey("the signature is wrong") from None
     except ValueError as error:

@@ -24,5 +24,25 @@ def chosen_variables(patterns: Sequence[str], environ: Mapping[str, str]) -> dic
     return {name: environ[name] for name in sorted(environ) if wanted.fullmatch(name)}
 
 
+class SentVariables:
+    """
+    What the SendEnv of each host chooses of one environment.
+
+    Most hosts of a run have the same one: the answer of the host before is looked at first.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._patterns: Sequence[str] = ()
+        self._chosen: Mapping[str, str] = {}
+
+    def of(self, patterns: Sequence[str]) -> Mapping[str, str]:
+        """Return what `chosen_variables` does."""
+        if patterns != self._patterns:
+            self._patterns = patterns
+            self._chosen = chosen_variables(patterns, self._environ)
+        return self._chosen
+
+
 def _as_expression(pattern: str) -> str:
     return "".join({"*": ".*", "?": "."}.get(each) or re.escape(each) for each in pattern)

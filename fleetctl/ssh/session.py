@@ -14,6 +14,7 @@ from collections.abc import Callable
 from paramiko.message import Message
 
 from fleetctl.model.collector import Collector
+from fleetctl.model.excerpt import first_bytes
 from fleetctl.model.result import ExecResult
 from fleetctl.ssh.loop_channel import LoopChannel, StreamName
 from fleetctl.ssh.loop_transport import LoopTransport
@@ -159,7 +160,7 @@ class Session:
         if name == "exit-status":
             self.exit_status = message.get_int()
         elif name == "exit-signal":
-            name_of_signal = message.get_string()[:MAX_SIGNAL_NAME_BYTES]
+            name_of_signal = first_bytes(message.get_string(), MAX_SIGNAL_NAME_BYTES)
             self.exit_signal = name_of_signal.decode("utf-8", "replace")
         else:
             return False

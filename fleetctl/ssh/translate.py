@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import paramiko
 
 from fleetctl.model.errors import FleetError
+from fleetctl.model.excerpt import beginning
 from fleetctl.ssh.loop_transport import LoopTransport, PeerMisbehaved
 
 #: What a peer's text before its version means. Source: sshd(8), MaxStartups and PerSourcePenalties.
@@ -157,8 +158,8 @@ def _no_common_algorithm(transport: LoopTransport, error: BaseException) -> Flee
 
 def _quote(line: str) -> str:
     """Show a peer's text: one line, bounded; control characters are escaped where it is printed."""
-    return f'"{line[:80]}"'
+    return f'"{beginning(line, 80)}"'
 
 
 def _one_line(text: str, limit: int = 200) -> str:
-    return next(iter(text.splitlines()), "")[:limit]
+    return beginning(next(iter(text.splitlines()), ""), limit)

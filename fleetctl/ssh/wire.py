@@ -76,25 +76,28 @@ class Wire(Protocol):
 
 
 class SocketWire(asyncio.Protocol):
-    """One connected socket. What arrives before `attach` is kept for the owner."""
+    """
+    One connected socket. What arrives before `attach` is kept for the owner.
 
-    def __init__(self) -> None:
+    Args:
+        hurried: The socket, if it is one of TCP: its segments are acknowledged at once until
+            `relax`. The loop's view of it makes a new socket object for each call.
+    """
+
+    def __init__(self, hurried: socket.socket | None = None) -> None:
         self._owner: StreamOwner | None = None
         self._early: list[bytes] = []
         self._early_end: tuple[BaseException | None] | None = None
         self._tcp: asyncio.Transport | None = None
         self._closed = False
-        # The socket, as long as each segment is acknowledged at once. sshd has Nagle's algorithm on
-        # during the login, and would wait 40 ms for a delayed acknowledgement. Source: tcp(7).
-        self._hurried: socket.socket | None = None
+        # sshd has Nagle's algorithm on during the login, and would wait 40 ms for a delayed
+        # acknowledgement. Source: tcp(7).
+        self._hurried = hurried if hasattr(socket, "TCP_QUICKACK") else None
 
     # -- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._tcp = cast("asyncio.Transport", transport)
-        sock = transport.get_extra_info("socket")
-        if hasattr(socket, "TCP_QUICKACK") and sock.family != socket.AF_UNIX:
-            self._hurried = sock
 
     def data_received(self, data: bytes) -> None:
         if self._hurried is not None:

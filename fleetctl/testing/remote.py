@@ -12,6 +12,7 @@ from fleetctl.model.finding import Finding
 from fleetctl.model.host import Host
 from fleetctl.model.login import Login
 from fleetctl.model.operation import ExecRequest, ShellScript
+from fleetctl.model.redaction import Redaction
 from fleetctl.model.remote import Remote
 from fleetctl.model.result import ExecResult
 from fleetctl.model.secret import Secret
@@ -33,6 +34,7 @@ class ScriptedRemote:
         login_failure: Raised by everything that needs a login, instead of an answer.
         facts: What `connect` returns.
         secrets: Source -> what `secret` returns; ``become`` is the one of `become_password`.
+        redaction: What `redaction` returns.
         log_in: Says which remote a login made anew leads to; None for this one.
 
     Attributes:
@@ -50,6 +52,7 @@ class ScriptedRemote:
         facts: Mapping[str, object] = FACTS,
         secrets: Mapping[str, str] | None = None,
         log_in: Callable[[Login], Remote] | None = None,
+        redaction: Redaction | None = None,
     ) -> None:
         self.requests: list[ExecRequest | ShellScript] = []
         self.logins = 0
@@ -60,6 +63,7 @@ class ScriptedRemote:
         self._facts = facts
         self._secrets = dict(secrets or {})
         self._log_in = log_in
+        self._redaction = redaction
 
     @property
     def host(self) -> Host:
@@ -92,6 +96,9 @@ class ScriptedRemote:
 
     async def secret(self, source: str) -> Secret | None:
         return Secret(self._secrets[source]) if source in self._secrets else None
+
+    def redaction(self) -> Redaction | None:
+        return self._redaction
 
     def _answer(self, request: ExecRequest | ShellScript, text: str) -> ExecResult:
         if self._login_failure is not None:

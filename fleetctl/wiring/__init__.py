@@ -29,7 +29,13 @@ from fleetctl.wiring.operations import (
 )
 from fleetctl.wiring.run import open_engine, run_loop
 from fleetctl.wiring.screen import LIVE_FORMATS, ColorChoice, Format, Screen, View
-from fleetctl.wiring.words import fold, make_redactor, one_visible_line, visible_text
+from fleetctl.wiring.words import (
+    fold,
+    make_redactor,
+    one_visible_line,
+    redact_cut_output,
+    visible_text,
+)
 
 __all__ = [
     "LIVE_FORMATS",
@@ -58,6 +64,7 @@ __all__ = [
     "names_in",
     "one_visible_line",
     "open_engine",
+    "redact_cut_output",
     "run_loop",
     "split_words",
     "start_lab",

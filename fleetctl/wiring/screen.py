@@ -26,7 +26,7 @@ ColorChoice = Literal["auto", "always", "never"]
 LIVE_FORMATS = frozenset({"stream", "ndjson"})
 #: Formats in which what changed in files is shown behind what a host said; the others have it as it
 #: is, or have no room.
-_WITH_DIFF = frozenset({"gather"})
+_WITH_DIFF = frozenset({"gather", "stream"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fleetctl.model.events import Event
     from fleetctl.model.secret import Secret
     from fleetctl.sinks.redact import Redactor as Redactor  # noqa: PLC0414 - for annotations of cli
 
@@ -33,6 +34,15 @@ def make_redactor(secrets: Iterable[Secret]) -> Redactor:
     redactor = Redactor()
     redactor.add(*secrets)
     return redactor
+
+
+def redact_cut_output(event: Event, redactor: Redactor) -> Event:
+    """Return the event as it may be recorded: no half of a secret where output was cut."""
+    if redactor.is_idle:
+        return event
+    from fleetctl.sinks.redact_events import redact_cut_output as redacted
+
+    return redacted(event, redactor)
 
 
 def fold(names: Iterable[str]) -> str:

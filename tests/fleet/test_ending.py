@@ -138,6 +138,9 @@ class OverConnection:
     async def become_password(self, user: str) -> Secret:
         return Secret(self._password)
 
+    def redaction(self) -> None:
+        return None
+
     async def exec(self, request: ExecRequest) -> ExecResult:
         return await self._connection.ssh.exec(request, self._connection.trace, None)
 

@@ -65,6 +65,9 @@ class OneConnection:
     async def become_password(self, user: str) -> Secret | None:
         return await self.secret("env:BECOME")
 
+    def redaction(self) -> None:
+        return None
+
     async def connect(self, findings: list[Finding] | None = None) -> Mapping[str, object]:
         return self.connection.ssh.facts()
 

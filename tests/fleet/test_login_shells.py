@@ -40,6 +40,9 @@ class RemoteHost:
     async def become_password(self, user):
         return self.password
 
+    def redaction(self):
+        return None
+
     async def exec(self, request):
         self.requests.append(request)
         return await self._connection.ssh.exec(

@@ -84,6 +84,9 @@ class LoggedIn:
     async def become_password(self, user: str) -> Secret | None:
         return None if self.password is None else Secret(self.password)
 
+    def redaction(self) -> None:
+        return None
+
     async def secret(self, source: str) -> Secret | None:
         raise NotImplementedError
 

@@ -46,6 +46,9 @@ class Playing:
     async def become_password(self, user):
         return None if self.password is None else Secret(self.password)
 
+    def redaction(self):
+        return None
+
     async def connect(self, findings=None):
         return {"cipher": "none"}
 

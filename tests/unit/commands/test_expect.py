@@ -15,6 +15,7 @@ from fleetctl.model.host import Host
 from fleetctl.model.operation import ExecRequest, Pty, ShellScript
 from fleetctl.model.result import ExecResult
 from fleetctl.model.secret import Secret
+from fleetctl.sinks.redact import Redactor
 from fleetctl.testing import run_in_virtual_time
 from tests.unit.expect.programs import Program, script_of
 
@@ -22,12 +23,13 @@ from tests.unit.expect.programs import Program, script_of
 class TalkingRemote:
     """Runs a program of moves for whatever is asked, and gives it this end."""
 
-    def __init__(self, *moves, result=None, host=None, secrets=None):
+    def __init__(self, *moves, result=None, host=None, secrets=None, redaction=None):
         self.host = host or Host("web01")
         self.requests = []
         self.program = Program(*moves)
         self._result = result or ExecResult(exit_status=0)
         self._secrets = secrets or {}
+        self._redaction = redaction
 
     async def exec(self, request):
         self.requests.append(request)
@@ -49,6 +51,9 @@ class TalkingRemote:
 
     async def become_password(self, user):
         raise AssertionError("nobody asked for that")
+
+    def redaction(self):
+        return self._redaction
 
     async def secret(self, source):
         return Secret(self._secrets[source]) if source in self._secrets else None
@@ -195,6 +200,24 @@ def test_a_transcript_is_written_for_each_host(tmp_path):
     events = [json.loads(line) for line in path.read_text().splitlines()][1:]
     assert [event[2] for event in events] == ["x", "[secret var:pw]\r", "[secret]"]
     assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_S24_a_transcript_has_no_secret_of_the_run(tmp_path):
+    """
+    S24: what others of the run know, and the script does not send, is taken out too.
+    """
+    redactor = Redactor()
+    redactor.add(Secret("swordfish"))
+    outcome, _ = run(
+        "steps: [{expect: x}]",
+        b"swordfish x",
+        options={"record": str(tmp_path)},
+        redaction=redactor,
+    )
+    assert outcome.status == "ok"
+    (cast,) = tmp_path.iterdir()
+    assert "[secret] x" in cast.read_text()
+    assert "swordfish" not in cast.read_text()
 
 
 def test_a_transcript_that_cannot_be_written_stops_before_the_host(tmp_path):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from contextlib import suppress
 
 import pytest
 
@@ -20,6 +21,8 @@ from fleetctl.expect.transcript import (
 )
 from fleetctl.model.errors import UsageError
 from fleetctl.model.operation import Pty
+from fleetctl.model.secret import Secret
+from fleetctl.sinks.redact import Redactor
 from tests.unit.expect.programs import play, script_of
 
 V2 = '{"version": 2, "width": 80, "height": 24}\n'
@@ -145,10 +148,63 @@ def test_no_file_is_open_between_two_events(tmp_path):
     path = tmp_path / "x.cast"
     with TranscriptWriter(path, title="it", command=None, pty=None) as writer:
         assert os.listdir("/dev/fd") == before
-        writer.received(b"x" * 100_000)
+        writer.received("stdout", b"x" * 100_000)
         assert path.stat().st_size > 100_000
         writer.sent("y")
     assert [line[-5:] for line in path.read_text().splitlines()[1:]] == ['xxx"]', ' "y"]']
+
+
+def events_of(path):
+    header, *events = [json.loads(line) for line in path.read_text().splitlines()]
+    return header, [event[1:] for event in events]
+
+
+def test_S24_known_secrets_are_in_no_part_of_a_transcript(tmp_path):
+    """
+    S24: title, command, what was typed and both streams, each by itself, in every form; secrets
+    that are learned meanwhile too.
+    """
+    redactor = Redactor()
+    redactor.add(Secret("swordfish"))
+    path = tmp_path / "x.cast"
+    with TranscriptWriter(
+        path, title="a swordfish", command="login swordfish", pty=None, redaction=redactor
+    ) as writer:
+        writer.received("stdout", b"c3dvcm")
+        writer.received("stderr", b"sword")
+        writer.received("stdout", b"RmaXNo, ")
+        writer.received("stderr", b"fish\n")
+        writer.sent("sword")
+        writer.sent("fish\r")
+        redactor.add(Secret("hunter2"))
+        writer.received("stdout", b"hunter2 \xff sword")
+        writer.ended(0)
+    header, events = events_of(path)
+    assert (header["title"], header["command"]) == ("a [secret]", "login [secret]")
+    assert events == [
+        ["o", "[secret], "],
+        ["o", "[secret]\n"],
+        ["i", "[secret]\r"],
+        ["o", "[secret] \ufffd "],
+        ["o", "sword"],
+        ["x", "0"],
+    ]
+
+
+def test_S24_what_was_held_back_is_written_whatever_ends_the_dialogue(tmp_path):
+    """
+    S24: the last bytes may be the beginning of a secret; they are not lost.
+    """
+    redactor = Redactor()
+    redactor.add(Secret("swordfish"))
+    path = tmp_path / "x.cast"
+    with (
+        suppress(RuntimeError),
+        TranscriptWriter(path, title="", command=None, pty=None, redaction=redactor) as writer,
+    ):
+        writer.received("stdout", b"a sword")
+        raise RuntimeError
+    assert events_of(path)[1] == [["o", "a "], ["o", "sword"]]
 
 
 def test_the_same_dialogue_is_good():

@@ -255,7 +255,7 @@ def lives_on(pid_file: str) -> bool:
             b"\n".join(b"line %d" % n for n in range(9)),
             ": line 4 | line 5 | line 6 | line 7 | line 8",
         ),
-        (b"x" * 500, f": {'x' * 200}"),
+        (b"x" * 500, f": {'x' * 199}…"),
         (b"\xff\xfe", ": \ufffd\ufffd"),
     ],
 )

@@ -16,10 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleetctl.model.excerpt import beginning, end
 from fleetctl.model.secret import Secret
 from fleetctl.sinks.redact import MASK, RedactedStream, Redactor
 from fleetctl.sinks.secret_forms import MAX_FORM_BYTES, forms_of
-from fleetctl.sinks.secret_search import BLOCK_BYTES, FEW, MAX_FEWS, FormSearch
+from fleetctl.sinks.secret_search import FEW
 from tests.support.patience import least_cpu_s
 
 PLAIN = "hunter2secret"
@@ -248,61 +249,6 @@ def test_S24_a_stream_is_what_it_is_as_a_whole(values, pieces):
     assert shown == redactor.data(b"".join(pieces))
 
 
-def spans_by_hand(forms, data):
-    """Return what `FormSearch.spans` should, byte by byte."""
-    covered = bytearray(len(data))
-    for form in forms:
-        at = data.find(form)
-        while at >= 0:
-            covered[at : at + len(form)] = b"\1" * len(form)
-            at = data.find(form, at + 1)
-    spans, at = [], covered.find(1)
-    while at >= 0:
-        end = covered.find(0, at)
-        end = len(data) if end < 0 else end
-        spans.append((at, end))
-        at = covered.find(1, end)
-    return spans
-
-
-@given(
-    st.lists(st.sets(st.binary(min_size=1, max_size=4), max_size=90), min_size=1, max_size=5),
-    st.binary(max_size=300),
-    st.sets(st.integers(BLOCK_BYTES - MAX_FORM_BYTES, BLOCK_BYTES + 9), max_size=6),
-)
-def test_S24_every_place_is_found_however_many_are_looked_for(additions, data, places):
-    """
-    S24: in groups of any size, at the borders of blocks too, each byte of a form is found.
-    """
-    search = FormSearch()
-    known: set[bytes] = set()
-    for forms in additions:
-        search.add(forms - known)
-        known |= forms
-        assert list(search.spans(data)) == spans_by_hand(known, data)
-    long = bytearray(2 * BLOCK_BYTES)
-    forms = sorted(form for form in known if any(form))
-    for number, place in enumerate(sorted(places)):
-        if forms:
-            form = forms[number % len(forms)]
-            long[place : place + len(form)] = form
-    assert list(search.spans(bytes(long))) == spans_by_hand(known, bytes(long))
-
-
-def test_S24_large_groups_are_few():
-    """
-    S24: what is learned one by one is soon looked for together, so that a look stays cheap.
-    """
-    search = FormSearch()
-    forms = sorted({form for value in words_like(600) for form in forms_of(value)})
-    for at in range(0, len(forms), 5):
-        search.add(forms[at : at + 5])
-        assert list(search.spans(b"<%b>" % forms[at])) == [(1, 1 + len(forms[at]))]
-    assert len(search.sizes) < 2 * MAX_FEWS + 4
-    assert sum(search.sizes) == len(forms) > MAX_FEWS * FEW
-    assert all(list(search.spans(form)) == [(0, len(form))] for form in forms)
-
-
 def test_S24_cost_grows_little_with_the_number_of_secrets():
     """
     S24: a thousand secrets cost less than the five did that were looked for one by one before
@@ -316,10 +262,65 @@ def test_S24_cost_grows_little_with_the_number_of_secrets():
     assert many_s < 40 * some_s
 
 
-def test_S24_a_secret_that_is_everywhere_does_not_stop_the_world():
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_S24_an_excerpt_shows_no_half_of_a_secret(encoding):
     """
-    S24: a host that prints nothing but secrets costs more, but no more than a few times the bytes.
+    S24: wherever an excerpt begins and ends, fewer than four bytes of a secret are left of it.
     """
-    redactor = knowing("000000", "0000000")
-    assert redactor.data(b"0" * (1 << 20)) == MASK
-    assert least_cpu_s(lambda: redactor.data(b"0" * (1 << 20))) < 5
+    value = "hunter2-swordfish"
+    redactor = knowing(value, "another-secret")
+    written = ENCODINGS[encoding](value).decode()
+    text = f"before {written} after"
+    whole = redactor.text(text)
+    assert whole.startswith("before ")
+    halves = [form[at : at + 4] for form in forms_of(value) for at in (0, len(form) - 4)]
+    for limit in range(9, len(text)):
+        for excerpt in (beginning(text, limit), end(text, limit)):
+            clean = redactor.text(excerpt).encode()
+            assert not [half for half in halves if half in clean], excerpt
+
+
+def test_S24_an_excerpt_keeps_what_is_no_secret():
+    """
+    S24: an ellipsis alone changes nothing; of many only some are looked at.
+    """
+    redactor = knowing(PLAIN)
+    for text in ("so…", "…", "… and …", "hun…", "…ret", "wait… hunter…", f"hunt {'…' * 999}"):
+        assert redactor.text(text).replace("[secret]", "hunter") == text
+    assert redactor.text("so hunte…") == "so [secret]…"
+    assert redactor.text("…secret so") == "…[secret] so"
+    assert redactor.text("hunter2sec…2secret") == "[secret]…[secret]"
+    assert redactor.json({"a": ["so hunte…"]}) == {"a": ["so [secret]…"]}
+
+
+def test_S24_a_host_s_dots_cost_little():
+    """
+    S24: an output of nothing but marks is no excerpt.
+    """
+    redactor = knowing(PLAIN)
+    few, many = "hunt…" * 9000, "hunt…" * 200_000
+    assert least_cpu_s(lambda: redactor.text(few)) < 1
+    assert least_cpu_s(lambda: redactor.text(many)) < 1
+
+
+def test_S24_a_secret_of_several_lines_is_found_line_by_line():
+    """
+    S24: a key that is shown with line numbers; what frames it is no secret.
+    """
+    lines = words_like(4)
+    lines = [f"{line}{line}" for line in lines]
+    key = "\n".join(["-----BEGIN PRIVATE KEY-----", *lines, "short", "-----END PRIVATE KEY-----"])
+    shown = "\n".join(f"{number}: {line}" for number, line in enumerate(key.splitlines()))
+    clean = knowing(key).text(shown)
+    assert clean.count(": [secret]") == 4
+    assert "-----BEGIN PRIVATE KEY-----" in clean
+    assert "short" in clean
+
+
+def test_S24_white_space_may_have_changed():
+    """
+    S24: an excerpt on one line has single spaces.
+    """
+    assert knowing("two  words\nand more ").text("it says: two words and more") == (
+        "it says: [secret]"
+    )

@@ -13,7 +13,7 @@ from fleetctl.model.codec import event_to_json
 from fleetctl.model.events import HostFinished, Notice, Output, RunStarted
 from fleetctl.model.secret import Secret
 from fleetctl.sinks.redact import Redactor
-from fleetctl.sinks.redact_events import RedactedEvents, redact_result
+from fleetctl.sinks.redact_events import RedactedEvents, redact_cut_output, redact_result
 from fleetctl.sinks.wording import split_kept
 from tests.unit.sinks import samples
 
@@ -118,3 +118,26 @@ def test_S24_truncated_output_keeps_its_gap_in_the_middle(redactor):
     first, last = split_kept(run.stdout, run.stdout_bytes)
     assert first == b"head [secret] more "
     assert last == b" and the tail ..........."[-len(first) :]
+
+
+def test_S24_halves_of_a_secret_beside_the_gap_of_output_are_not_recorded(redactor):
+    """
+    S24: a history takes secrets out of what it is given, where head and tail are one; whole output
+    it is given as it is.
+    """
+    run = samples.exec_result(0, b"head hunter2s" + b"er2secret end")
+    run = replace(run, stdout_bytes=9999, truncated=True)
+    for shown, is_clean in ((run, True), (replace(run, truncated=False), False)):
+        result = samples.ok("web1", b"")
+        result = replace(result, outcome=replace(result.outcome, result=shown))
+        event = HostFinished(result, samples.at(1))
+        kept = redact_cut_output(event, redactor)
+        assert redact_cut_output(event, Redactor()) is event
+        if not is_clean:
+            assert kept is event
+            continue
+        assert isinstance(kept, HostFinished)
+        output = kept.result.outcome.result
+        assert output is not None
+        assert b"hunter" not in output.stdout
+        assert b"er2secret" not in output.stdout
