@@ -4,11 +4,9 @@
 
 from __future__ import annotations
 
-import os
 import random
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import click
 
@@ -37,7 +35,7 @@ from fleetctl.cli.options import (
     run_options,
     target_options,
 )
-from fleetctl.cli.perform import make_run_id, perform
+from fleetctl.cli.perform import new_run_id, perform
 from fleetctl.cli.rollout import RolloutOptions, rollout_options
 from fleetctl.cli.sections import SectionedCommand
 from fleetctl.model.host import Host
@@ -108,9 +106,10 @@ def deploy(
     assert invocation is not None
     wanted = keys_of(keys, line)
     hosts = login_targets(pattern, targets, login)
+    run_id = new_run_id()
     operation = make_deploy(
         wanted,
-        way_of(place, make_run_id(datetime.now(UTC), os.urandom(4))),
+        way_of(place, run_id),
         on_other_options=on_other_options,
         verify=verify.how,
         sample=_sample(hosts, verify),
@@ -129,6 +128,7 @@ def deploy(
         rollout=rollout,
         limit=targets.limit,
         files=[file for each in keys for file in files_of(key=each)],
+        run_id=run_id,
     )
 
 

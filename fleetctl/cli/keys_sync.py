@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import os
-from datetime import UTC, datetime
 from typing import Literal
 
 import click
@@ -25,7 +23,7 @@ from fleetctl.cli.options import (
     run_options,
     target_options,
 )
-from fleetctl.cli.perform import make_run_id, perform
+from fleetctl.cli.perform import new_run_id, perform
 from fleetctl.cli.rollout import RolloutOptions, rollout_options
 from fleetctl.cli.sections import SectionedCommand
 from fleetctl.cli.targets import targets_of
@@ -109,9 +107,10 @@ def sync(
     from fleetctl.wiring.access import make_sync
 
     guarded = make_removal(removal, hosts, check=options.check)
+    run_id = new_run_id()
     operation = make_sync(
         {host.name: wishes.hosts[host.name] for host in hosts if host.name in wishes.hosts},
-        make_run_id(datetime.now(UTC), os.urandom(4)),
+        run_id,
         never=wishes.never,
         removal=guarded,
         on_other_options=on_other_options,
@@ -131,4 +130,5 @@ def sync(
         rollout=with_canary(rollout, hosts),
         limit=targets.limit,
         files=list(files_of(people=path)),
+        run_id=run_id,
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
@@ -24,7 +23,7 @@ from fleetctl.cli.invocation import Invocation
 from fleetctl.cli.known_secrets import watched
 from fleetctl.cli.logs import set_up_logging
 from fleetctl.cli.options import LoginOptions, TargetOptions
-from fleetctl.cli.perform import make_run_id, render_label
+from fleetctl.cli.perform import new_run_id, render_label
 from fleetctl.cli.secrets import given_secrets
 from fleetctl.cli.ssh_copy_id_words import (
     ALL_SKIPPED,
@@ -155,7 +154,7 @@ class _Copy:
         self._asked = asked
         self._found = found
         self._terminal = Terminal()
-        self._run_id = make_run_id(datetime.now(UTC), os.urandom(4))
+        self._run_id = new_run_id()
         way = make_way(self._run_id, path=asked.target_path, sftp=asked.sftp)
         self._operation: Operation = make_deploy(
             found, way, on_other_options="keep", force=asked.force

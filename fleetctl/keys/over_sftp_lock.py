@@ -111,8 +111,11 @@ async def _wait_for(client: SftpClient, path: str, mark: str, run_id: str) -> Ta
             with suppress(SftpError):
                 await client.remove(new_path(path))
             return await _look_at(client, path)
-        if abs(await to_its_end(clock.now()) - holder.since) > STALE_S:
-            await to_its_end(_take_away(client, path, holder.note, mark))
+        age_s = abs(await to_its_end(clock.now()) - holder.since)
+        if age_s > STALE_S:
+            await to_its_end(
+                _take_away(client, path, holder.note, mark, is_old=age_s > 2 * STALE_S)
+            )
             continue
         if monotonic() > deadline:
             raise FleetError(
@@ -222,10 +225,13 @@ async def _holder(client: SftpClient, path: str) -> _Holder | None:
     return _Holder(note, since)
 
 
-async def _take_away(client: SftpClient, path: str, note: str, mark: str) -> None:
+async def _take_away(client: SftpClient, path: str, note: str, mark: str, *, is_old: bool) -> None:
     """
     Take a lock from a holder who is gone. Of all who come to this end one goes on, and only with
     the lock that he has judged.
+
+    Args:
+        is_old: So old that whoever took it was stopped there: cleared away, for the next to come.
     """
     taken = f"{lock_path(path)}/taken"
     try:
@@ -233,6 +239,9 @@ async def _take_away(client: SftpClient, path: str, note: str, mark: str) -> Non
     except SftpError as error:
         if error.status is None:
             raise
+        if is_old:
+            with suppress(SftpError):
+                await client.remove_directory(taken)
         await asyncio.sleep(PAUSES_S[0])
         return  # another one is at it
     holder = await _holder(client, path)

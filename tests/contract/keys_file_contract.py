@@ -162,12 +162,22 @@ async def a_lock_that_is_waited_for_is_had(place: KeysPlace) -> None:
 
 
 async def F72_a_lock_that_was_left_is_taken_over(place: KeysPlace) -> None:
+    await _take_over(place)
+
+
+async def F72_a_lock_that_was_left_while_it_was_taken_over_is_too(place: KeysPlace) -> None:
+    await _take_over(place, "taken")
+
+
+async def _take_over(place: KeysPlace, *folders: str) -> None:
     place.write(ONE)
     lock = place.path.with_name("authorized_keys.fleetctl-lock")
     old = time.time() - 7200
     lock.mkdir()
     (lock / "note").write_text(f"{'a' * 32} nowhere 20260701T120000-cc {int(old)}\n")
     (lock / "new").write_bytes(b"half a ke")
+    for name in folders:
+        (lock / name).mkdir()
     for path in (lock, *lock.iterdir()):
         os.chown(path, place.uid, place.gid)
         os.utime(path, (old, old))
@@ -296,6 +306,7 @@ PROMISES: tuple[Promise, ...] = (
     F70_a_lock_keeps_others_out,
     a_lock_that_is_waited_for_is_had,
     F72_a_lock_that_was_left_is_taken_over,
+    F72_a_lock_that_was_left_while_it_was_taken_over_is_too,
     F70_many_at_once_lose_nothing,
     F70_the_lock_of_a_taker_over_is_respected,
     the_last_versions_are_kept,

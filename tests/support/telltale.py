@@ -73,6 +73,21 @@ def tell(canaries: Iterable[str]) -> bytes:
     )
 
 
+def tell_lines(value: str) -> bytes:
+    """Return what a host prints that shows a text of several lines with their numbers."""
+    return b"".join(b"%d:%b\n" % (n, line.encode()) for n, line in enumerate(value.splitlines()))
+
+
+def traces_of_lines(value: str, data: bytes) -> list[str]:
+    """Return the lines of a private key of which the data have a good part."""
+    lines = [line for line in value.splitlines() if not line.startswith("-----")]
+    return [line for line in lines if any(part in data for part in _parts(line.encode()))]
+
+
+def _parts(line: bytes) -> Iterator[bytes]:
+    return (line[at : at + 2 * _TELLING] for at in range(0, len(line) - 2 * _TELLING, _TELLING))
+
+
 def traces(value: str, data: bytes) -> list[str]:
     """Return the ways in which the secret, or a good part of it, is in the data."""
     found = [how for how, encode in ENCODINGS.items() if encode(value) in data]

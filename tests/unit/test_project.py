@@ -162,7 +162,7 @@ def test_parts_that_are_missing_are_named_with_the_command_that_installs_them(tm
         timeout=PATIENCE_S,
     )
     assert done.returncode == 1
-    assert "hint: sudo apt-get install --no-install-recommends bash busybox csh" in done.stderr
+    assert "hint: sudo apt-get install --no-install-recommends acl bash busybox csh" in done.stderr
     assert "openssh-client openssl" in done.stderr
 
 

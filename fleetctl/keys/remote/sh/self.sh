@@ -1,0 +1,3 @@
+# shellcheck shell=sh
+# Nobody else can do it.
+[ "$me" = "$uid" ] || fail become "$user" "$me"
