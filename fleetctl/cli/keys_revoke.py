@@ -142,7 +142,7 @@ def revoke(
     guarded = make_removal(removal, hosts, check=check)
     if compromised and not check:
         remember_compromised(
-            [one.key.fingerprint for one in found],
+            [*(one.key.fingerprint for one in found), *doomed.fingerprints],
             run_id,
             state=state_directory(os.environ),
         )

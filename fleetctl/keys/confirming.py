@@ -50,7 +50,7 @@ async def confirm(change: Change, judgement: Judgement) -> Guarded:
     done, guarding = change.done, change.guarding
     assert done.swapped is not None
     earlier, own = done.look.waiting, done.swapped.token
-    if judgement.refusal is not None or guarding.never_back:
+    if judgement.refusal is not None or guarding.is_compromised:
         # Nothing that they would bring back may come back.
         await change.tell(earlier, change.remote)
         earlier = ()
@@ -112,7 +112,7 @@ async def _put_back(change: Change, why: Failure) -> FleetError:
     what = f"after the change nobody could log in: {why.message}"
     if why.phase == "keys":
         what = f"the change could not be confirmed: {why.message}"
-    if change.guarding.never_back:
+    if change.guarding.is_compromised:
         return FleetError(
             "keys.lockout",
             f"{what}; the old file has a compromised key in it and stays away",

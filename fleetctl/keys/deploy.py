@@ -152,7 +152,9 @@ class DeployKeys:
     def _check_options(self, server: ServerVersion) -> None:
         problems: dict[str, None] = {}
         for wanted in self.wanted:
-            problems |= dict.fromkeys(check_options(wanted.key.options, server))
+            # As the file of this server would have them; the time zone makes no difference to that.
+            adapted = adapt_options(wanted.key.options, server, utc_offset=0)
+            problems |= dict.fromkeys(check_options(adapted, server))
             why_not = server.why_not_key_type(wanted.key.key_type)
             problems |= dict.fromkeys([why_not] if why_not else [])
         if problems:

@@ -119,7 +119,7 @@ async def change_guarded(
             held.is_used = True
             dead_man = None
             seconds = guarding.dead_man_s
-            if seconds is not None and refusal is None and not guarding.never_back:
+            if seconds is not None and refusal is None and not guarding.is_compromised:
                 dead_man = DeadMan(seconds)
             try:
                 swapped = await swap_surely(

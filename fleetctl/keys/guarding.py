@@ -64,8 +64,8 @@ class Guarding:
         local_user: Who logs in where the settings of a host name nobody.
         dead_man_s: How long the host waits for a confirmation before it puts the old file back;
             None leaves no dead man.
-        never_back: Blobs of keys that others may have. The old file has them and is never put back;
-            so only the lock-out guard decides, before the swap.
+        is_compromised: Others may have what is taken away. The old file has it and is never put
+            back; so only the lock-out guard decides, before the swap.
         force: Do it although the lock-out guard refuses; and then without a dead man, whom nobody
             might be able to tell that all is well.
         fix_modes: Mend what StrictModes of sshd objects to.
@@ -75,7 +75,7 @@ class Guarding:
 
     local_user: str = ""
     dead_man_s: int | None = DEAD_MAN_S
-    never_back: tuple[bytes, ...] = ()
+    is_compromised: bool = False
     force: bool = False
     fix_modes: bool = False
     delays_s: Sequence[float] = RETRY_DELAYS_S

@@ -323,7 +323,7 @@ def _no_guard() -> FleetError:
         "keys.no_guard",
         "over SFTP nothing can be left on the host that would put the old file back if nobody can"
         " log in afterwards",
-        hint="if that may be: --force-guard",
+        hint="if that may be: --no-dead-man",
     )
 
 

@@ -95,7 +95,7 @@ def check_owners(place: Place, uid: int) -> None:
     if file.kind not in ("file", "absent"):
         hint = None
         if file.kind == "link":
-            hint = "where that is meant: --follow"
+            hint = "where that is meant: --follow-links"
         raise _unsafe(file.path, f"is {_A_KIND[file.kind]}, and not a regular file", hint)
     for one in place.components:
         allowed = {uid} if one is file else {uid, 0}

@@ -23,6 +23,7 @@ from fleetctl.model.codec import render_time
 from fleetctl.model.errors import FleetError
 from fleetctl.model.remote import Remote
 from fleetctl.model.result import Outcome
+from fleetctl.ssh.fingerprint import md5_fingerprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +160,10 @@ def describe_backup(backup: Backup) -> dict[str, object]:
 
 def _refuse_compromised(data: bytes, compromised: Collection[str], backup: Backup) -> None:
     for line in parse(data).lines:
-        if line.key is not None and line.kind == "key" and line.key.fingerprint in compromised:
+        if line.key is None or line.kind != "key":
+            continue
+        names = {line.key.fingerprint, md5_fingerprint(line.key.blob)}
+        if not names.isdisjoint(compromised):
             raise FleetError(
                 "keys.conflict",
                 f"line {line.number} of {backup.path} has the key {line.key.fingerprint}, which "

@@ -84,12 +84,12 @@ class Removal:
     dead_man_s: int | None = DEAD_MAN_S
     force: bool = False
 
-    def guarding(self, never_back: Sequence[bytes] = ()) -> Guarding:
+    def guarding(self, *, compromised: bool = False) -> Guarding:
         """Return it as operations take it."""
         return Guarding(
             local_user=_local_user(),
             dead_man_s=self.dead_man_s,
-            never_back=tuple(never_back),
+            is_compromised=compromised,
             force=self.force,
             fix_modes=self.fix_modes,
         )
@@ -207,8 +207,7 @@ def make_revoke(
     doomed: Doomed, way: Way, removal: Removal, *, compromised: bool, hosts: Sequence[Host]
 ) -> Operation:
     """Return the operation that takes keys away; see `fleetctl.keys.revoke`."""
-    never_back = doomed.blobs if compromised else ()
-    guarding = removal.guarding(never_back)
+    guarding = removal.guarding(compromised=compromised)
     return RevokeKeys(doomed, way, guarding, notes=notes_of_addresses(hosts, way))
 
 

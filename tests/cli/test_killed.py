@@ -54,7 +54,8 @@ def test_F73_killed_at_any_moment(fleet, tmp_path, is_full_size):
     `ran` yes or unknown, never no; `resume` does the rest, and no marker is written twice.
     """
     hosts = fleet.hosts(HOSTS)
-    choice, ways = random.Random(73), Counter()
+    choice = random.Random(73)
+    ways: Counter[str] = Counter()
     inventory = str(fleet.inventory(hosts))
     for number in range(100 if is_full_size else 5):
         folder = tmp_path / f"marks{number}"

@@ -74,7 +74,7 @@ def _odd_path(words: Sequence[str]) -> FleetError:
     return FleetError(
         "keys.unsafe_path",
         f"{words[0]} is no path for keys: it has '..', an empty part or an unknown % token",
-        hint="see AuthorizedKeysFile in its sshd_config, or --path",
+        hint="see AuthorizedKeysFile in its sshd_config, or --target-path",
     )
 
 
@@ -82,7 +82,7 @@ def _none(words: Sequence[str]) -> FleetError:
     return FleetError(
         "keys.unsafe_path",
         f"sshd takes keys of {words[0]} from no file: AuthorizedKeysFile is none",
-        hint="set AuthorizedKeysFile in its sshd_config, or name the file with --path",
+        hint="set AuthorizedKeysFile in its sshd_config, or name the file with --target-path",
     )
 
 
@@ -91,7 +91,7 @@ def _link(words: Sequence[str]) -> FleetError:
     return FleetError(
         "keys.unsafe_path",
         f"{path} is a symbolic link" + (f" to {target}" if target else ""),
-        hint=f"on the host: ls -ld {quote(path)}; if it is meant to be one: --follow",
+        hint=f"on the host: ls -ld {quote(path)}; if it is meant to be one: --follow-links",
     )
 
 
@@ -204,7 +204,7 @@ def _guard(words: Sequence[str]) -> FleetError:
         f"the guard that would put the old {words[0]} back did not outlive the session it was "
         "started in",
         hint="the host ends what a session has started (KillUserProcesses of logind, or its SSH "
-        "server): loginctl enable-linger, or install at; or do without: --force",
+        "server): loginctl enable-linger, or install at; or do without: --no-dead-man",
     )
 
 
@@ -212,7 +212,7 @@ def _no_way(words: Sequence[str]) -> FleetError:
     return FleetError(
         "keys.no_guard",
         f"no guard can be left on the host: it has none of {', '.join(words[0].split())}",
-        hint="install util-linux (setsid) there; or do without: --force",
+        hint="install util-linux (setsid) there; or do without: --no-dead-man",
     )
 
 

@@ -203,6 +203,9 @@ class ShellKeysFile:
                 raise
 
     async def backups(self) -> tuple[Backup, ...]:
+        look = await self.look()
+        if all(part.path != look.path.rpartition("/")[0] for part in look.components):
+            return ()  # there is no folder yet
         place = await self._find()
         answer = await self._run(self._programs.backups(place))
         listed = answer.find("backups")

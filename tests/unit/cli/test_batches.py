@@ -55,7 +55,8 @@ def test_an_error_comes_after_the_events_before_it():
     """
     What was made before the error is seen.
     """
-    closed, seen = [], []
+    closed: list[int] = []
+    seen: list[object] = []
 
     async def main():
         async for batch in in_batches(counting(3, closed, error=ValueError("broken"))):
@@ -63,14 +64,15 @@ def test_an_error_comes_after_the_events_before_it():
 
     with pytest.raises(ValueError, match="broken"):
         asyncio.run(main())
-    assert (seen, closed) == ([0, 1, 2], [3])
+    assert seen == [0, 1, 2]
+    assert closed == [3]
 
 
 def test_leaving_early_closes_the_source():
     """
     Whoever wants no more events stops those who make them; no task is left.
     """
-    closed = []
+    closed: list[int] = []
 
     async def main():
         async with aclosing(in_batches(counting(10_000, closed))) as found:

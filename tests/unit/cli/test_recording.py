@@ -57,19 +57,20 @@ def test_a_result_is_recorded_before_it_is_shown():
     """
     When a host's result is on the screen, the history has it already.
     """
-    screen, kept = RecordingScreen(), []
+    kept: list[object] = []
+
+    class Watching(RecordingScreen):
+        def handle(self, event):
+            if isinstance(event, HostFinished):
+                assert any(event is one for one in kept)
+            super().handle(event)
 
     async def record(events):
         await asyncio.sleep(0)
         kept.extend(events)
         assert not set(map(id, events)) & set(map(id, screen.events))
 
-    def handle(event):
-        if isinstance(event, HostFinished):
-            assert any(event is one for one in kept)
-        screen.events.append(event)
-
-    screen.handle = handle
+    screen = Watching()
     run_loop(lambda: Drive(FakeEngine(), screen, fold=fold, record=record).execute(RUN))
     assert len([event for event in kept if isinstance(event, HostFinished)]) == 3
     assert [event for event in kept if isinstance(event, RunFinished)]
@@ -80,7 +81,8 @@ def test_F79_a_history_that_hangs_does_not_hold_up_an_interrupted_run(monkeypatc
     F79, F74: once the run was told to end, what the history does not take in time is shown.
     """
     monkeypatch.setattr("fleetctl.cli.drive.LAST_RECORD_S", 0.01)
-    screen, drives = RecordingScreen(), []
+    screen = RecordingScreen()
+    drives: list[Drive] = []
 
     async def record(events):
         drives[0]._ending.set()

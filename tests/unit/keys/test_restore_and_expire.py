@@ -22,6 +22,7 @@ from fleetctl.keys.place import Backup
 from fleetctl.keys.restore import RestoreKeys, choose_backup, replace_all, restore
 from fleetctl.model.errors import FleetError
 from fleetctl.model.result import Outcome
+from fleetctl.ssh.fingerprint import md5_fingerprint
 from tests.unit.keys.fakes import NOON, FakeHost, host_with, make_key, names, rows, why
 
 MINE, GONE, OTHER = make_key("mine"), make_key("gone"), make_key("other")
@@ -87,13 +88,16 @@ def test_an_older_file_without_our_key_is_not_put_back():
     assert fake.data == MINE.line
 
 
-def test_a_compromised_key_is_not_brought_back():
+@pytest.mark.parametrize(
+    "name", [GONE.fingerprint, md5_fingerprint(GONE.blob)], ids=["sha256", "md5"]
+)
+def test_a_compromised_key_is_not_brought_back(name):
     """
     A version with a key that was revoked as compromised stays where it is.
     """
     fake = with_backups(host_with(MINE), MINE.line + GONE.line)
     with pytest.raises(FleetError, match="revoked as compromised") as caught:
-        put_back(fake, compromised=frozenset({GONE.fingerprint}))
+        put_back(fake, compromised=frozenset({name}))
     assert caught.value.kind == "keys.conflict"
     assert "swap" not in fake.log
 

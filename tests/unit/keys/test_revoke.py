@@ -174,7 +174,7 @@ def test_a_compromised_key_never_comes_back():
     """
     fake = a_host()
     fake.faults["login"] = [None, FleetError("auth.denied", "no")]
-    compromised = Guarding(never_back=(GONE.blob,), delays_s=(0,))
+    compromised = Guarding(is_compromised=True, delays_s=(0,))
     with pytest.raises(FleetError, match="compromised key in it and stays away"):
         take_away(fake, guarding=compromised)
     assert fake.data == MINE.line + OTHER.line

@@ -19,13 +19,20 @@ def finished(outcome):
     return HostFinished(HostResult(Host("web1"), outcome), NOW)
 
 
+def shown(outcome):
+    """Return what is shown of a host's result."""
+    event = with_diff(finished(outcome))
+    assert isinstance(event, HostFinished)
+    assert event.result.outcome.result is not None
+    return event.result.outcome.result
+
+
 def test_the_diff_follows_what_was_said():
     """
     Both are one text, so hosts that say and change the same are one class.
     """
     said = ExecResult(0, stdout=b"added 1\n", stdout_bytes=8)
-    shown = with_diff(finished(Outcome("ok", changed=True, result=said, diff=DIFF)))
-    run = shown.result.outcome.result
+    run = shown(Outcome("ok", changed=True, result=said, diff=DIFF))
     assert run.stdout == b"added 1\n" + DIFF.encode()
     assert run.stdout_bytes == len(run.stdout)
 
@@ -34,8 +41,7 @@ def test_a_diff_alone_is_shown_too():
     """
     An operation need not say anything else.
     """
-    shown = with_diff(finished(Outcome("ok", changed=True, diff=DIFF)))
-    assert shown.result.outcome.result.stdout == DIFF.encode()
+    assert shown(Outcome("ok", changed=True, diff=DIFF)).stdout == DIFF.encode()
 
 
 def test_nothing_else_is_changed():
