@@ -99,7 +99,7 @@ class AuditStore:
         try:
             self._make_folder()
             self._refuse_strangers(self._folder)
-            self._write(at, text.encode("ascii"))
+            self._write(text.encode("ascii"))
             for name in self._names()[KEPT:]:
                 (self._folder / name).unlink(missing_ok=True)
         except OSError as error:
@@ -148,10 +148,9 @@ class AuditStore:
                 "it is damaged", file=str(path), hint=f"remove it and audit again: rm {path}"
             ) from None
 
-    def _write(self, at: int, data: bytes) -> None:
-        moment = datetime.fromtimestamp(at, UTC)
-        # Two in one second are told apart by the moment of writing.
-        stamp = f"{moment:%Y%m%dT%H%M%S}{datetime.now(UTC).microsecond:06d}Z"
+    def _write(self, data: bytes) -> None:
+        # By the moment of writing: two audits of one second are in order too.
+        stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}Z"
         name = f"{stamp}-{secrets.token_hex(4)}.json"
         temporary = self._folder / f".{name}"
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

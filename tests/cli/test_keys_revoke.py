@@ -31,7 +31,7 @@ def gone(tmp_path):
 @pytest.fixture
 def seats(accounts, mine, gone):
     """Two users whose files have a line by hand, the key that logs in, and one that is to go."""
-    lab_host = accounts.host()
+    lab_host = accounts.host("revoking")
     seats = {"web1": Seat(accounts, "u-sh", lab_host), "web2": Seat(accounts, "u-bash", lab_host)}
     for seat in seats.values():
         seat.write(b"# by hand\n", mine.line, gone.line)

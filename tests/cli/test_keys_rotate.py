@@ -42,8 +42,8 @@ def new(tmp_path):
 
 @pytest.fixture
 def seats(accounts, old):
-    seats = {"web1": Seat(accounts, "u-sh", accounts.host())}
-    seats["web2"] = Seat(accounts, "u-csh", accounts.host())
+    seats = {"web1": Seat(accounts, "u-sh", accounts.host("rotating"))}
+    seats["web2"] = Seat(accounts, "u-csh", accounts.host("rotating"))
     for seat in seats.values():
         seat.write(old.line)
     return seats
@@ -184,7 +184,11 @@ def broken_hosts(accounts: Accounts, old: Pair) -> Iterator[dict[str, tuple[Seat
     }
     found = {}
     for user, (name, way) in zip(USERS[9:], ways.items(), strict=False):
-        host = accounts.host(f"rotate-{name}", **way.options) if way.options else accounts.host()
+        host = (
+            accounts.host(f"rotate-{name}", **way.options)
+            if way.options
+            else accounts.host("rotating")
+        )
         seat = Seat(accounts, user, host)
         seat.write(old.line)
         way.breaks(seat)
@@ -205,7 +209,9 @@ def good_hosts(accounts: Accounts, old: Pair, count: int) -> dict[str, Seat]:
         users = USERS[:9] if number < 9 else USERS
         machine = 0 if number < 9 else 1 + (number - 9) // len(users)
         user = users[(number if number < 9 else number - 9) % len(users)]
-        lab_host = accounts.host() if machine == 0 else accounts.host(f"rotate-many-{machine}")
+        lab_host = (
+            accounts.host("rotating") if machine == 0 else accounts.host(f"rotate-many-{machine}")
+        )
         seats[f"ok{number:03d}"] = Seat(accounts, user, lab_host)
     for seat in seats.values():
         seat.write(old.line)

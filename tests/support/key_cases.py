@@ -159,6 +159,8 @@ def _with_extra_bits(blob: str) -> str:
     """Return base64 that stands for the same bytes, with bits behind the last one."""
     signs = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
     bare = blob.rstrip("=")
+    if bare == blob:
+        return blob  # there is no room for any
     return f"{bare[:-1]}{signs[signs.index(bare[-1]) + 1]}{blob[len(bare) :]}"
 
 

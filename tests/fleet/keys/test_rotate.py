@@ -31,7 +31,7 @@ def test_the_new_key_takes_the_place_of_the_old_one(accounts, tmp_path, old, new
     OpenSSH's own client gets in with the new key and no longer with the old one; the other lines
     stay byte for byte, and nothing but a backup is left.
     """
-    seat = Seat(accounts, user, accounts.host())
+    seat = Seat(accounts, user, accounts.host("rotating"))
     seat.write(b"# by hand\r\n", old.line, b"no-such-option x\n")
     journals = journals_in(tmp_path)
     outcome = run_on(seat.host(old), rotation(old, new, journals))

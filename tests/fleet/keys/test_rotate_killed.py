@@ -139,7 +139,7 @@ def test_F72_no_death_of_the_controller_locks_anybody_out(accounts, tmp_path, is
     dead man brings the old one back.
     """
     old, new = make_pair(tmp_path, "old"), make_pair(tmp_path, "new")
-    lab_host = accounts.host()
+    lab_host = accounts.host("rotating")
 
     # A lock of which the journal knows nothing is taken over after two minutes.
     slow = {"look 1 done", "look 2 done"} if not is_full_size else set()

@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic, sleep
 
 import pytest
 
@@ -123,6 +124,11 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
     """A group of processes of our own."""
     command = "sleep 600 & sleep 600 & wait"
     with subprocess.Popen(["sh", "-c", command], start_new_session=True) as process:
+        deadline = monotonic() + PATIENCE_S
+        # A shell that has forked is not yet what it is going to be.
+        while sorted(map(name_of, living(process.pid))) != ["sh", "sleep", "sleep"]:
+            assert monotonic() < deadline
+            sleep(0.005)
         yield process
         with suppress(ProcessLookupError):
             os.killpg(process.pid, 9)
@@ -137,6 +143,13 @@ def living(group: int) -> list[int]:
             if int(fields[2]) == group and fields[0] not in "ZX":
                 found.append(int(entry.parent.name))
     return found
+
+
+def name_of(pid: int) -> str:
+    """Return what a process is called; nothing if it is gone."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""
 
 
 async def asked(program: Program, question) -> object:
@@ -205,15 +218,17 @@ def test_any_shell_knows_what_was_started_over_a_connection(sh, monkeypatch):
     """
     By the environment: of its own connection, or of one whose client's end is known.
     """
-    monkeypatch.setenv("SSH_CONNECTION", "127.0.0.1 1022 127.0.0.2 22")
+    # Not those of whoever runs the same test at the same time.
+    port = os.getpid()
+    monkeypatch.setenv("SSH_CONNECTION", f"127.0.0.1 {port} 127.0.0.2 22")
     with subprocess.Popen(["sleep", "600"]) as mine:
-        monkeypatch.setenv("SSH_CONNECTION", "127.0.0.1 10222 127.0.0.2 22")
+        monkeypatch.setenv("SSH_CONNECTION", f"127.0.0.1 {port}0 127.0.0.2 22")
         with subprocess.Popen(["sleep", "600"]) as other:
-            monkeypatch.setenv("SSH_CONNECTION", "127.0.0.1 1022 127.0.0.2 22")
+            monkeypatch.setenv("SSH_CONNECTION", f"127.0.0.1 {port} 127.0.0.2 22")
 
             async def question(shell: EndingShell) -> object:
                 ours = await shell.of_our_connection([mine.pid, other.pid])
-                theirs = await shell.of_connection(("127.0.0.1", 10222))
+                theirs = await shell.of_connection(("127.0.0.1", int(f"{port}0")))
                 odd = await shell.of_connection(("$(touch x)", 1))
                 return ours, theirs, odd, await shell.of_our_connection([])
 
