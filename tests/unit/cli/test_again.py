@@ -8,6 +8,7 @@ import pytest
 
 from fleetctl.cli.again import reads_stdin, with_hosts
 from fleetctl.cli.doctor import doctor
+from fleetctl.cli.keys_deploy import deploy
 from fleetctl.cli.ping import ping
 from fleetctl.cli.run import run
 from fleetctl.cli.script import script
@@ -51,6 +52,16 @@ def test_other_commands_have_words_behind_the_pattern():
     ]
     assert with_hosts("fleetctl ping all".split(), ping, NAMES, pattern="all", yes=True) == [
         *("ping", "web1,web3"),
+    ]
+
+
+def test_a_command_of_a_group_has_a_name_of_two_words():
+    """
+    ``keys deploy`` is given again as every other, with its options.
+    """
+    argv = "fleetctl keys deploy --key new.pub web* -l eu --canary 1".split()
+    assert with_hosts(argv, deploy, NAMES, pattern="web*", depth=2) == [
+        *("keys", "deploy", "--key", "new.pub", "web1,web3", "--canary", "1"),
     ]
 
 
