@@ -9,14 +9,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import cast
 
 import click
 
 from fleetctl import wiring
+from fleetctl.cli.defaults import defaults
 from fleetctl.cli.drive import Drive
 from fleetctl.cli.errors import show_problems
+from fleetctl.cli.facts import make_facts
 from fleetctl.cli.hostkey import HostKeyPrompt
 from fleetctl.cli.hostkeys_scan import Collected
 from fleetctl.cli.invocation import Invocation
@@ -24,6 +27,7 @@ from fleetctl.cli.known_secrets import watched
 from fleetctl.cli.logs import set_up_logging
 from fleetctl.cli.options import LoginOptions, TargetOptions
 from fleetctl.cli.perform import new_run_id, render_label
+from fleetctl.cli.recording import Recording
 from fleetctl.cli.secrets import given_secrets
 from fleetctl.cli.ssh_copy_id_words import (
     ALL_SKIPPED,
@@ -187,16 +191,43 @@ class _Copy:
             check=self._asked.dry_run,
         )
         collected = Collected()
-        async with open_engine(
-            secrets=self._secrets,
-            ask_host_key=HostKeyPrompt(self._terminal).ask if self._terminal.is_there else None,
-            warn=_warn,
-            live_output=False,
-            login_keys=state_directory(os.environ) / "login-keys",
-            seen_host_keys=seen_host_keys_file(os.environ),
-        ) as engine:
-            code = await Drive(engine, collected, fold=wiring.fold).execute(run)
+        async with AsyncExitStack() as stack:
+            recording = await self._record(run, stack)
+            engine = await stack.enter_async_context(
+                open_engine(
+                    secrets=self._secrets,
+                    ask_host_key=HostKeyPrompt(self._terminal).ask
+                    if self._terminal.is_there
+                    else None,
+                    warn=_warn,
+                    live_output=False,
+                    login_keys=state_directory(os.environ) / "login-keys",
+                    seen_host_keys=seen_host_keys_file(os.environ),
+                    journal=recording.journal if recording is not None else None,
+                )
+            )
+            record = recording.record if recording is not None else None
+            drive = Drive(engine, collected, fold=wiring.fold, record=record)
+            code = await drive.execute(run)
+            if recording is not None:
+                failed = any(result.outcome.failure for result in collected.results)
+                recording.exit_code = code if code > _INTERRUPTED else int(failed)
         return code, collected.results
+
+    async def _record(self, run: Run, stack: AsyncExitStack) -> Recording | None:
+        """Begin the record of the run, if there is to be one; it ends with the stack."""
+        history = defaults().get("history")
+        if history is not None and not history.value:
+            return None
+        facts = make_facts(
+            self._invocation,
+            run,
+            pattern=self._host.name,
+            operation_kind=self._operation.kind,
+            environ=os.environ,
+        )
+        redactor = self._invocation.known_secrets.redactor
+        return await stack.enter_async_context(Recording(run, facts, redactor=redactor, warn=_warn))
 
     def _report(self, result: HostResult) -> int:
         failure = result.outcome.failure

@@ -75,7 +75,7 @@ class DeployKeys:
 
     @property
     def kind(self) -> str:
-        return "deploy_keys"
+        return "keys.deploy"
 
     async def run(self, remote: Remote, *, check: bool) -> Outcome:
         """

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -157,6 +158,19 @@ def test_a_key_that_is_there_is_skipped_with_exit_code_0(site):
         assert (code, added(out)) == (0, "")
         assert "WARNING: All keys were skipped because they already exist" in err
     assert site.file.read_bytes() == before
+
+
+@pytest.mark.fleet
+def test_what_was_installed_is_in_the_history(site):
+    """
+    Who gave which key to which host can be looked up; a failure too.
+    """
+    assert site.ours("-i", str(site.key))[0] == 0
+    shown = fleetctl("history", "show", "last", "--format", "json", env=site.env)
+    record = json.loads(shown.out)
+    assert record["run"]["argv"][:2] == ["fleetctl", "ssh-copy-id"]
+    assert (record["run"]["exit_code"], record["counts"]) == (0, {"ok": 1})
+    assert record["run"]["operation"] == {"kind": "keys.deploy"}
 
 
 @pytest.mark.fleet
