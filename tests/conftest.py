@@ -108,6 +108,9 @@ def _nothing_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     leaked = settle(before, pids, timeout_s=SLACK_S)
     if leaked:
         pytest.fail("the test left behind:\n" + "\n".join(leaked), pytrace=False)
+    accounts = stash.get(_ACCOUNTS, None)
+    if accounts is not None and "accounts" in request.fixturenames and accounts.locked_out():
+        pytest.fail(f"the test locked out: {', '.join(accounts.locked_out())}", pytrace=False)
 
 
 @pytest.fixture(scope="session")

@@ -237,7 +237,7 @@ def test_root_may_be_become_for_another_user(accounts, new_key):
     """
     -b --for-user: the file is the user's, and the proof a login as the user.
     """
-    host = accounts.host()
+    host = accounts.host("keys")
     file = host.home / "u-dash" / ".ssh" / "authorized_keys"
     before = file.read_bytes()
     words = ("-i", str(accounts.inventory("nopass", host=host)), "web")

@@ -130,6 +130,21 @@ class Accounts:
         assert known == wanted, f"there is another host {name} already: choose another name"
         return self._started[name]
 
+    def locked_out(self) -> list[str]:
+        """
+        Return whom the hosts that all tests share would not let in any more, as ``host:user``.
+
+        A test that changes authorized_keys does so on a host of its own name.
+        """
+        key = self._fleet.identity.with_suffix(".pub").read_bytes()
+        found = []
+        for name in {"accounts", "dropbear"} & self._started.keys():
+            for user in self.users:
+                file = self._started[name].home / user / ".ssh" / "authorized_keys"
+                if not file.is_file() or file.read_bytes() != key or file.stat().st_mode & 0o022:
+                    found.append(f"{name}:{user}")
+        return found
+
     def dropbear(self, name: str = "dropbear", *flags: str) -> LabHost:
         """
         Return a host served by dropbear, for the same users.

@@ -45,7 +45,7 @@ def test_F66_dropbear_lets_in_whom_our_reading_of_the_file_says(fleet, accounts,
     """
     Dropbear reads the same files otherwise, and we know how.
     """
-    host = accounts.dropbear()
+    host = accounts.dropbear("keys-dropbear")
     user = accounts.users[0]
     file = host.home / user / ".ssh" / "authorized_keys"
     before, data = file.read_bytes(), case_keys.fill(case.text)

@@ -45,7 +45,7 @@ def test_F66_deploy_then_revoke_gives_the_original_bytes(accounts, mine, gone, b
     """
     Whatever stood in the file: what one command has added, the other takes out again.
     """
-    seat = Seat(accounts, "u-sh", accounts.host())
+    seat = Seat(accounts, "u-sh", accounts.host("keys"))
     seat.write(mine.line + before)
     original = seat.file.read_bytes()
     host = seat.host(mine)
@@ -62,7 +62,7 @@ def test_S27_root_takes_a_key_of_another_user_away(accounts, gone):
     """
     As that user, whose file keeps its owner and mode; root's own way in is not touched.
     """
-    lab_host = accounts.host()
+    lab_host = accounts.host("keys")
     other, root = Seat(accounts, "nosudo", lab_host), Seat(accounts, "root", lab_host)
     fleet_key = accounts.settings("root", lab_host).identity_files[0]
     with open(f"{fleet_key}.pub", "rb") as stream:
@@ -83,7 +83,7 @@ def test_a_key_is_revoked_on_dropbear(accounts, mine, gone):
     """
     The same steps, the same proof, another server.
     """
-    seat = Seat(accounts, "u-ash", accounts.dropbear())
+    seat = Seat(accounts, "u-ash", accounts.dropbear("keys-dropbear"))
     seat.write(mine.line, gone.line)
     done = run_on(seat.host(mine), RevokeKeys(doomed(gone), WAY))
     assert done.failure is None
@@ -96,7 +96,7 @@ def test_without_a_shell_no_dead_man_can_be_left(accounts, mine, gone):
     """
     By SFTP the removal is refused, and done when somebody says that it is to be without.
     """
-    seat = Seat(accounts, "u-nologin", accounts.host())
+    seat = Seat(accounts, "u-nologin", accounts.host("keys"))
     seat.write(mine.line, gone.line)
     refused = run_on(seat.host(mine), RevokeKeys(doomed(gone), WAY))
     assert refused.failure is not None
@@ -112,7 +112,7 @@ def test_a_real_dead_man_puts_the_file_back(accounts, mine, gone, monkeypatch):
     """
     The controller goes away before it has confirmed: the host itself brings the old file back.
     """
-    seat = Seat(accounts, "u-sh", accounts.host())
+    seat = Seat(accounts, "u-sh", accounts.host("keys"))
     seat.write(mine.line, gone.line)
     operation = RevokeKeys(doomed(gone), WAY, Guarding(dead_man_s=5))
 
@@ -134,7 +134,7 @@ def test_any_of_the_last_files_is_put_back(accounts, mine, gone):
     """
     Backups are listed, newest first, and the first of them undoes the last change.
     """
-    seat = Seat(accounts, "u-bash", accounts.host())
+    seat = Seat(accounts, "u-bash", accounts.host("keys"))
     seat.write(mine.line, gone.line)
     host = seat.host(mine)
     assert run_on(host, RevokeKeys(doomed(gone), WAY)).failure is None
@@ -150,7 +150,7 @@ def test_what_is_due_goes_by_the_hosts_clock(accounts, mine, gone):
     """
     A key whose time was over in 2020 is removed; the one that logs in stays.
     """
-    seat = Seat(accounts, "u-ksh", accounts.host())
+    seat = Seat(accounts, "u-ksh", accounts.host("keys"))
     seat.write(mine.line, b'expiry-time="20200101" ' + gone.line)
     done = run_on(seat.host(mine), ExpireKeys(WAY, now=0))
     assert done.failure is None

@@ -125,7 +125,7 @@ def test_F61_an_immutable_file_is_named(accounts, what, flag):
     """
     The hint undoes it; nothing is left beside the file.
     """
-    home = Home(accounts, accounts.host(), "u-bash").reset()
+    home = Home(accounts, accounts.host("keys"), "u-bash").reset()
     path = home.file if what == "file" else home.folder
     set_flag = subprocess.run(["chattr", f"+{flag}", path], capture_output=True, check=False)
     assert set_flag.returncode == 0, "the tests need a file system with chattr(1) for /tmp"
@@ -150,7 +150,7 @@ def test_F65_the_context_of_selinux_is_restored(accounts):
     """
     Where restorecon is there it is called for the file and its folder, after the rename.
     """
-    home = Home(accounts, accounts.host(), "u-sh").reset()
+    home = Home(accounts, accounts.host("keys"), "u-sh").reset()
     path = only(home, (*NEEDED, "cmp"))
     stubs = home.host.home / "stubs"
     stubs.mkdir(exist_ok=True)
@@ -170,7 +170,7 @@ def test_F65_an_access_control_list_is_kept(accounts):
     """
     As it is on the old file, on the new one.
     """
-    home = Home(accounts, accounts.host(), "u-sh").reset()
+    home = Home(accounts, accounts.host("keys"), "u-sh").reset()
     subprocess.run(["setfacl", "-m", "u:65534:r", home.file], check=True)
     before = acl(home)
     home.run(lambda file: swap_to(file, home.new))
@@ -182,7 +182,7 @@ def test_F65_a_list_that_cannot_be_kept_stops_the_change(accounts):
     """
     A copy by busybox has none, and ls shows that; with getfacl and setfacl it has one.
     """
-    home = Home(accounts, accounts.host(), "u-sh").reset()
+    home = Home(accounts, accounts.host("keys"), "u-sh").reset()
     subprocess.run(["setfacl", "-m", "u:65534:r", home.file], check=True)
     before = acl(home)
     path = f"{only(home, ('ls', 'cksum'))}:{only(home, (*NEEDED, 'cmp'), busybox=True)}"

@@ -81,7 +81,7 @@ def test_a_dead_man_outlives_all_connections(accounts, for_user):
     """
     The controller is gone, nobody confirms: the old file is back, as it was.
     """
-    home = Home(accounts, accounts.host(), "u-ksh").reset()
+    home = Home(accounts, accounts.host("keys"), "u-ksh").reset()
     before = home.file.stat()
     login = "root" if for_user else None
     target = Target(user="u-ksh") if for_user else Target()
@@ -107,7 +107,7 @@ def test_a_dead_man_is_told_over_a_login_of_another_kind(accounts):
     """
     By the user's own new login, where root has left him.
     """
-    home = Home(accounts, accounts.host(), "u-ksh").reset()
+    home = Home(accounts, accounts.host("keys"), "u-ksh").reset()
 
     async def work(remote: Remote) -> None:
         file = ShellKeysFile(remote, Target(user="u-ksh"), run_id="run")
@@ -162,9 +162,9 @@ def test_where_nothing_can_be_left_it_is_said_so(accounts):
     """
     None of the programs is there, or the service behind it does not answer.
     """
-    home = Home(accounts, accounts.host(), "u-sh").reset()
+    home = Home(accounts, accounts.host("keys"), "u-sh").reset()
     path = only(home, (*NEEDED, "cmp"))
-    stubs = accounts.host().home / "stubs-none"
+    stubs = accounts.host("keys").home / "stubs-none"
     stubs.mkdir(exist_ok=True)
     for name in ("at", "systemd-run"):
         (stubs / name).write_text("#!/bin/sh\nexit 1\n")
@@ -184,7 +184,7 @@ def test_one_way_after_the_other_is_tried(accounts, way):
     """
     The first that is there.
     """
-    home = Home(accounts, accounts.host(), "u-sh").reset()
+    home = Home(accounts, accounts.host("keys"), "u-sh").reset()
     path = only(home, (*NEEDED, "cmp", way))
 
     async def work(remote: Remote) -> None:
@@ -202,7 +202,7 @@ def test_a_change_that_fails_takes_its_dead_man_along(accounts):
     """
     Somebody wrote meanwhile: nobody waits any more.
     """
-    home = Home(accounts, accounts.host(), "u-sh").reset()
+    home = Home(accounts, accounts.host("keys"), "u-sh").reset()
 
     async def work(file: ShellKeysFile) -> None:
         look = await file.look(lock=True)
@@ -218,7 +218,7 @@ def test_a_later_change_is_not_undone_by_an_earlier_dead_man(accounts):
     """
     He sees that the file has other bytes than he was left for.
     """
-    home = Home(accounts, accounts.host(), "u-sh").reset()
+    home = Home(accounts, accounts.host("keys"), "u-sh").reset()
     more = home.new + b"# later\n"
 
     async def work(file: ShellKeysFile) -> None:
@@ -236,7 +236,7 @@ def test_the_ends_of_two_dead_men_in_a_row(accounts):
     """
     Neither is confirmed: the file is what it was before both.
     """
-    home = Home(accounts, accounts.host(), "u-sh").reset()
+    home = Home(accounts, accounts.host("keys"), "u-sh").reset()
 
     async def work(file: ShellKeysFile) -> None:
         await swap_to(file, home.new, dead_man=DeadMan(6))

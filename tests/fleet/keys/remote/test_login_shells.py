@@ -41,7 +41,7 @@ def test_every_login_shell_changes_keys(accounts, user, server):
     """
     There, back, and guarded by a dead man who is told over another login.
     """
-    host = accounts.host() if server == "openssh" else accounts.dropbear()
+    host = accounts.host("keys") if server == "openssh" else accounts.dropbear("keys-dropbear")
     home = Home(accounts, host, user).reset()
 
     async def work(remote: Remote) -> None:
@@ -62,7 +62,7 @@ def test_F37_what_start_up_files_say_does_no_harm(accounts, user):
     """
     They write before us, on both streams; what looks like an answer is none.
     """
-    home = Home(accounts, accounts.host(), user).reset()
+    home = Home(accounts, accounts.host("keys"), user).reset()
     for name in (".bashrc", ".cshrc", ".tcshrc", ".zshenv", ".profile"):
         (home.home / name).write_text("echo noise; echo end\n")
     assert home.run(lambda file: swap_to(file, home.new)).after == home.new
@@ -75,7 +75,7 @@ def test_root_becomes_the_user_whose_keys_they_are(accounts, user):
     """
     Whatever the user's login shell is, even none.
     """
-    home = Home(accounts, accounts.host(), user).reset()
+    home = Home(accounts, accounts.host("keys"), user).reset()
 
     async def work(remote: Remote) -> None:
         file = ShellKeysFile(remote, Target(user=user), run_id="run-1")
@@ -107,7 +107,7 @@ def test_where_nothing_becomes_anybody_root_does_not_do_it_himself(accounts):
     """
     In a user's folder root has no business.
     """
-    home = Home(accounts, accounts.host(), "u-nologin").reset()
+    home = Home(accounts, accounts.host("keys"), "u-nologin").reset()
     error = home.failure(
         locked, login="root", target=Target(user="u-nologin"), path=only(home, NEEDED)
     )
@@ -119,7 +119,7 @@ def test_nobody_else_becomes_anybody(accounts):
     """
     The message says who we are, and what would help.
     """
-    home = Home(accounts, accounts.host(), "u-sh").reset()
+    home = Home(accounts, accounts.host("keys"), "u-sh").reset()
     error = home.failure(locked, target=Target(user="u-bash"))
     assert error.kind == "become.unavailable"
     assert "--become" in (error.failure.hint or "")
@@ -129,7 +129,7 @@ def test_root_by_sudo_changes_the_keys_of_another(accounts):
     """
     Where another user has to be become, the dead man is left and told over the first login.
     """
-    home = Home(accounts, accounts.host(), "u-false").reset()
+    home = Home(accounts, accounts.host("keys"), "u-false").reset()
 
     async def work(remote: Remote) -> None:
         becoming = BecomingRemote(remote, Become())
@@ -147,7 +147,7 @@ def test_few_tools_are_enough(accounts, tools):
     """
     The tools that POSIX names, or those of busybox and no others.
     """
-    home = Home(accounts, accounts.host(), "u-sh").reset()
+    home = Home(accounts, accounts.host("keys"), "u-sh").reset()
     path = only(home, (*NEEDED, "cmp"), busybox=tools == "busybox")
 
     async def work(remote: Remote) -> Look:
@@ -169,7 +169,7 @@ def test_without_a_tool_to_compare_files_nothing_is_changed(accounts):
     """
     Nobody could see whether somebody else has written meanwhile.
     """
-    home = Home(accounts, accounts.host(), "u-sh").reset()
+    home = Home(accounts, accounts.host("keys"), "u-sh").reset()
     error = home.failure(locked, path=only(home, tuple({*NEEDED} - {"cksum"})))
     assert (error.kind, "cmp" in str(error)) == ("keys.protocol", True)
     assert home.beside == set()
@@ -180,6 +180,6 @@ def test_a_tool_less_does_no_harm(accounts, missing):
     """
     Files are compared by what there is.
     """
-    home = Home(accounts, accounts.host(), "u-sh").reset()
+    home = Home(accounts, accounts.host("keys"), "u-sh").reset()
     path = only(home, tuple({*NEEDED, "cmp"} - {missing}))
     assert home.run(lambda file: swap_to(file, home.new), path=path).after == home.new

@@ -136,7 +136,7 @@ def test_a_path_of_the_inventory_wins(accounts):
     """
     Tokens and the home are filled in; other files are named as sources.
     """
-    home = Home(accounts, accounts.host(), "u-sh").reset()
+    home = Home(accounts, accounts.host("keys"), "u-sh").reset()
     (home.folder / "u-sh").write_bytes(OLD)
     os.chown(home.folder / "u-sh", accounts.uid("u-sh"), -1)
     for path in ("~/.ssh/%u", "%h/.ssh/u-sh", ".ssh/u-sh", "/home/u-sh/.ssh/u-sh"):
@@ -181,7 +181,7 @@ def test_where_the_settings_are_not_known_the_second_usual_file_is_a_source(acco
     """
     Only root may ask sshd.
     """
-    home = Home(accounts, accounts.host(), "u-sh").reset()
+    home = Home(accounts, accounts.host("keys"), "u-sh").reset()
     (home.folder / "authorized_keys2").write_bytes(b"second\n")
     (home.folder / "authorized_keys2").chmod(0o644)
     look = home.run(lambda file: file.look())
@@ -235,7 +235,7 @@ def test_F62_a_user_whom_the_host_does_not_know(accounts):
     """
     That is said before anything else.
     """
-    home = Home(accounts, accounts.host(), "root").reset()
+    home = Home(accounts, accounts.host("keys"), "root").reset()
     for name in ("no-such-user", "$(id)", "-x", "a'b"):
         error = home.failure(locked, target=Target(user=name))
         assert error.kind == "keys.no_home", error
@@ -262,7 +262,7 @@ def test_F63_modes_are_mended_and_unmended(accounts):
     """
     Those that sshd objects to, in the home only; undoing the swap undoes that too.
     """
-    home = Home(accounts, accounts.host(), "u-sh").reset()
+    home = Home(accounts, accounts.host("keys"), "u-sh").reset()
     home.home.chmod(0o775)
     home.folder.chmod(0o777)
     home.file.chmod(0o664)

@@ -49,10 +49,10 @@ def test_F70_two_controllers_at_once_lose_no_line(accounts, is_full_size):
     Each adds its own; all are there once, and nothing else is left.
     """
     rounds = 1000 if is_full_size else 50
-    home = Home(accounts, accounts.host(), "u-sh").reset()
+    home = Home(accounts, accounts.host("keys"), "u-sh").reset()
 
     async def controller(number: int) -> None:
-        async with operating_on(accounts.model_host("u-sh")) as remote:
+        async with operating_on(accounts.model_host("u-sh", accounts.host("keys"))) as remote:
             file = ShellKeysFile(remote, Target(), run_id=f"controller-{number}")
             for turn in range(rounds):
                 await add_line(file, b"# %d of %d\n" % (turn, number))
@@ -75,9 +75,9 @@ def test_F71_ssh_copy_id_at_the_same_time_loses_nothing(accounts, is_full_size, 
     What it appends while the file is replaced is seen, and is in the file in the end.
     """
     rounds = 1000 if is_full_size else 25
-    home = Home(accounts, accounts.host(), "u-sh").reset()
+    home = Home(accounts, accounts.host("keys"), "u-sh").reset()
     keys = [keygen(tmp_path / f"key{number}", "-t", "ed25519") for number in range(rounds)]
-    argv = accounts.ssh_argv("u-sh")
+    argv = accounts.ssh_argv("u-sh", host=accounts.host("keys"))
     options = [f"-o{word}" for at, word in enumerate(argv) if argv[at - 1] == "-o"]
     options.append(f"-oIdentityFile={argv[argv.index('-i') + 1]}")
     (Path(os.environ["HOME"]) / ".ssh").mkdir(mode=0o700, exist_ok=True)
@@ -97,7 +97,7 @@ def test_F71_ssh_copy_id_at_the_same_time_loses_nothing(accounts, is_full_size, 
     async def main() -> int:
         copying = asyncio.ensure_future(copy_all())
         turn = 0
-        async with operating_on(accounts.model_host("u-sh")) as remote:
+        async with operating_on(accounts.model_host("u-sh", accounts.host("keys"))) as remote:
             file = ShellKeysFile(remote, Target(), run_id="ours")
             while not copying.done():
                 await add_line(file, b"# turn %d\n" % turn)

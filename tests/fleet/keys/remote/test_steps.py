@@ -100,7 +100,7 @@ class Steps:
 
 
 def steps_of(accounts, user: str = "u-sh") -> Steps:
-    return Steps(Home(accounts, accounts.host(), user).reset()).make()
+    return Steps(Home(accounts, accounts.host("keys"), user).reset()).make()
 
 
 def test_a_change_starts_few_programs(accounts):
@@ -152,7 +152,7 @@ def test_F67_a_connection_that_is_cut_at_any_step_leaves_a_whole_file(accounts):
     home = steps.home
 
     async def cut(at: int) -> bool:
-        host = accounts.model_host(home.user)
+        host = accounts.model_host(home.user, home.host)
         async with operating_on(host) as remote:
             file = ShellKeysFile(remote, Target(), run_id="cut", path=steps.path)
             changing = asyncio.ensure_future(swap_to(file, home.new))
