@@ -22,8 +22,8 @@ test: $(VENV)/.installed parts lint types  ## run everything: lint, types and al
 	@echo '--- fleet tests, plain asyncio in debug mode; comparisons with other programs have no loop'
 	@FLEETCTL_LOOP=asyncio PYTHONASYNCIODEBUG=1 $(RUN_TESTS) -n 2 -m fleet tests/fleet \
 		--ignore-glob='*oracle*' --ignore=tests/fleet/test_shells.py
-	@echo '--- all tests; what is about the programs of hosts, and not about a loop, ran above'
-	@$(RUN_TESTS) -n 2 --ignore=tests/fleet/keys/remote
+	@echo '--- all tests; those of keys on hosts, which are not about a loop, ran above'
+	@$(RUN_TESTS) -n 2 --ignore=tests/fleet/keys
 
 check: installed lint types  ## the quick part of test: lint, types and all tests that need no sshd
 	@$(PYTEST) -n 2 -m 'not fleet'

@@ -277,7 +277,8 @@ class _HostClock:
     The time on the host, which SFTP tells only by what was made just now.
 
     Args:
-        path: For a folder that is made and removed.
+        path: For a folder that is made and removed. It is called as what is left of locks, so
+            that whoever takes a lock clears it away; that may be at any moment.
     """
 
     def __init__(self, client: SftpClient, path: str) -> None:
@@ -286,11 +287,16 @@ class _HostClock:
         self._ahead_s: float | None = None
 
     async def now(self) -> float:
-        if self._ahead_s is None:
+        while self._ahead_s is None:
             await self._client.make_directory(self._path, 0o700)
             try:
                 made_at = (await self._client.lstat(self._path)).mtime or 0
+            except SftpError as error:
+                if not is_absent(error):
+                    raise
+                continue  # somebody has just cleared it away
             finally:
-                await self._client.remove_directory(self._path)
+                with suppress(SftpError):
+                    await self._client.remove_directory(self._path)
             self._ahead_s = made_at - monotonic()
         return monotonic() + self._ahead_s

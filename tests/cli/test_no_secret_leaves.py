@@ -41,7 +41,7 @@ ENDS = ("status", "signal", "disconnect")
 #: Which of the secrets are private keys: several lines.
 KEYS = ("key", "vaulted_key")
 #: Runs of a test, in full and otherwise; all formats are among them.
-RUNS, FEW_RUNS = 100, 8
+RUNS, FEW_RUNS = 100, 5
 
 SCRIPT = """command: talk
 steps:

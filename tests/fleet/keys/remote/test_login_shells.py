@@ -28,7 +28,7 @@ async def there_and_back(file: ShellKeysFile, home: Home, over: Remote) -> None:
     await file.swap_back(swapped)
     assert home.file.read_bytes() == home.old
     guarded = await swap_to(file, home.new, dead_man=GUARDED)
-    assert guarded.guard == "setsid"
+    assert guarded.guard in ("setsid", "nohup")  # on a slow machine the first may not be proved
     assert (await file.look()).waiting == (guarded.token,)
     await file.confirm(guarded, over)
     assert home.file.read_bytes() == home.new
