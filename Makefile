@@ -20,10 +20,10 @@ demo: $(VENV)/.installed  ## see fleetctl work on a throw-away fleet on this mac
 
 test: $(VENV)/.installed parts lint types  ## run everything: lint, types and all tests, on real sshd
 	@echo '--- fleet tests, plain asyncio in debug mode; comparisons with other programs have no loop'
-	@FLEETCTL_LOOP=asyncio PYTHONASYNCIODEBUG=1 $(RUN_TESTS) -n 2 -m fleet tests/fleet \
+	@FLEETCTL_LOOP=asyncio PYTHONASYNCIODEBUG=1 $(RUN_TESTS) -n 3 -m fleet tests/fleet \
 		--ignore-glob='*oracle*' --ignore=tests/fleet/test_shells.py
 	@echo '--- all tests; those of keys on hosts, which are not about a loop, ran above'
-	@$(RUN_TESTS) -n 2 --ignore=tests/fleet/keys
+	@$(RUN_TESTS) -n 3 --ignore=tests/fleet/keys
 
 check: installed lint types  ## the quick part of test: lint, types and all tests that need no sshd
 	@$(PYTEST) -n 2 -m 'not fleet'
